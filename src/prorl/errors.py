@@ -1,0 +1,9 @@
+"""The two ways a command ends badly."""
+
+
+class UserError(ValueError):
+    """The configuration or an input is wrong: one line that names it, its value, what is allowed and the fix. Exit 2."""
+
+
+class RunFailed(RuntimeError):
+    """The run cannot go on: one line that says why and where to look. Exit 1."""
