@@ -1,0 +1,279 @@
+"""Train the shipped mini base model from scratch by supervised fine-tuning on fresh samples.
+
+    python scripts/train_mini_base.py --out src/prorl/assets/mini_base
+
+Single-threaded and deterministic for a seed. Writes the model in Hugging Face format, its tokenizer, `training.json`
+and a card. Does no reinforcement learning.
+"""
+
+# ruff: noqa: T201  (a script reports on standard output)
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import string
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import tokenizers
+import torch
+import transformers
+from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from prorl.prompts.mini import FAMILIES
+
+PAD, EOS, UNK = 0, 1, 2
+ALPHABET = "\n" + "".join(chr(code) for code in range(32, 127))
+IGNORE = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a family contributes: its share of the samples and the highest level of the main part."""
+
+    weight: float
+    levels: int
+    """Levels 1..levels are taught; the tail reaches levels + 1 (85 %) and levels + 2 (15 %)."""
+    tail: float = 0.05
+
+
+TAUGHT: dict[str, Taught] = {
+    "add": Taught(2.0, 3),
+    "run": Taught(2.0, 3),
+    "prog": Taught(2.0, 3),
+    "rpn": Taught(1.0, 3),
+    "merge": Taught(1.0, 4),
+    "sheet": Taught(1.5, 2),
+    "gene": Taught(1.0, 3),
+    "sort": Taught(1.5, 4),
+    "chain": Taught(1.0, 4),
+    "color": Taught(1.5, 2),
+    "acro": Taught(1.5, 3),
+    "slots": Taught(1.5, 3),
+}
+TAIL_SECOND = 0.15
+SKILL_SHARE = 0.15
+"""Share of the samples that are generic skills, never rewarded: copying and reversing strings of all lengths."""
+MAX_COPY, MAX_REVERSE = 48, 20
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a character, exact round trip, no automatic special tokens."""
+    vocabulary = {token: index for index, token in enumerate(["<pad>", "<eos>", "<unk>", *ALPHABET])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Split(Regex(r"[\s\S]"), behavior="isolated")
+    tokenizer.decoder = Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        clean_up_tokenization_spaces=False,
+        model_max_length=256,
+    )
+
+
+def build_model(hidden_size: int) -> LlamaForCausalLM:
+    """A Llama of head size 32 with one key-value head and tied embeddings."""
+    config = LlamaConfig(
+        vocab_size=3 + len(ALPHABET),
+        hidden_size=hidden_size,
+        intermediate_size=3 * hidden_size,
+        num_hidden_layers=4,
+        num_attention_heads=hidden_size // 32,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=256,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=EOS,
+        pad_token_id=PAD,
+    )
+    return LlamaForCausalLM(config)
+
+
+def draw_skill(rng: random.Random) -> tuple[str, str]:
+    """Draw `=text:` -> text or `<text:` -> text backwards."""
+    letters = string.ascii_letters + string.digits
+    if rng.random() < 0.7:
+        text = "".join(rng.choices(letters + " +-*", k=rng.randint(1, MAX_COPY)))
+        return f"={text}:", text
+    text = "".join(rng.choices(letters, k=rng.randint(1, MAX_REVERSE)))
+    return f"<{text}:", text[::-1]
+
+
+def draw_level(rng: random.Random, taught: Taught) -> int:
+    """Draw a level: uniform over the taught ones, or from the thin tail above them."""
+    if rng.random() < taught.tail:
+        return taught.levels + (2 if rng.random() < TAIL_SECOND else 1)
+    return rng.randint(1, taught.levels)
+
+
+def draw_sample(rng: random.Random) -> tuple[str, str]:
+    """Draw one fresh prompt and its right response."""
+    if rng.random() < SKILL_SHARE:
+        return draw_skill(rng)
+    family = rng.choices(list(TAUGHT), weights=[taught.weight for taught in TAUGHT.values()])[0]
+    problem = FAMILIES[family].generate(rng, draw_level(rng, TAUGHT[family]))
+    return problem.prompt, problem.solution
+
+
+def draw_batch(rng: random.Random, ids: dict[str, int], num_tokens: int) -> list[tuple[list[int], int]]:
+    """Draw samples up to `num_tokens` tokens, shortest first: token ids and the length of the prompt."""
+    samples, total = [], 0
+    while total < num_tokens:
+        prompt, response = draw_sample(rng)
+        samples.append(([ids[c] for c in prompt + response] + [EOS], len(prompt)))
+        total += len(samples[-1][0])
+    return sorted(samples, key=lambda sample: len(sample[0]))
+
+
+def pad(samples: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-pad to inputs and targets; targets are ignored on prompt and padding."""
+    width = max(len(tokens) for tokens, _ in samples)
+    inputs = torch.full((len(samples), width), PAD)
+    targets = torch.full((len(samples), width), IGNORE)
+    for row, (tokens, prompt_length) in enumerate(samples):
+        inputs[row, : len(tokens)] = torch.tensor(tokens)
+        targets[row, prompt_length : len(tokens)] = inputs[row, prompt_length : len(tokens)]
+    return inputs[:, :-1], targets[:, 1:]
+
+
+def train_step(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, samples: list[tuple[list[int], int]]
+) -> float:
+    """One optimizer step over three micro-batches of like lengths; returns the mean loss in nats a token."""
+    num_targets = sum(len(tokens) - prompt_length for tokens, prompt_length in samples)
+    third = (len(samples) + 2) // 3
+    total = 0.0
+    for start in range(0, len(samples), third):
+        inputs, targets = pad(samples[start : start + third])
+        logits = model(input_ids=inputs, use_cache=False).logits
+        is_target = targets != IGNORE
+        loss = torch.nn.functional.cross_entropy(logits[is_target], targets[is_target], reduction="sum") / num_targets
+        loss.backward()
+        total += loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return total
+
+
+def learning_rate_factor(step: int, num_steps: int) -> float:
+    """Warm up over 50 steps, hold to 60 %, then fall linearly to 2 %."""
+    warm_up = min(1.0, (step + 1) / 50)
+    progress = step / num_steps
+    return warm_up * (1.0 if progress < 0.6 else 1.0 - 0.98 * (progress - 0.6) / 0.4)
+
+
+@torch.no_grad()
+def greedy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, family: str, level: int) -> float:
+    """Share of 32 fresh problems whose greedy answer equals the gold one."""
+    rng = random.Random(f"train_mini_base/{family}/{level}")
+    problems = [FAMILIES[family].generate(rng, level) for _ in range(32)]
+    encoded = tokenizer(
+        [problem.prompt for problem in problems], padding=True, padding_side="left", return_tensors="pt"
+    )
+    output = model.generate(
+        input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], max_new_tokens=56, do_sample=False
+    )
+    texts = tokenizer.batch_decode(output[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
+    return sum(text == problem.solution for text, problem in zip(texts, problems, strict=True)) / len(problems)
+
+
+def report_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Print greedy exact-match accuracy of each family at the taught levels and three above."""
+    for family, taught in TAUGHT.items():
+        levels = range(1, min(taught.levels + 3, FAMILIES[family].max_level) + 1)
+        shares = " ".join(f"{greedy_accuracy(model, tokenizer, family, level):.2f}" for level in levels)
+        print(f"  {family:6} levels 1-{levels[-1]}: {shares}", flush=True)
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, facts: dict[str, object]) -> None:
+    """Write model, tokenizer and `training.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.generation_config = GenerationConfig(eos_token_id=EOS, pad_token_id=PAD)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    facts = {**facts, "sha256": hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()}
+    (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def describe(arguments: argparse.Namespace, num_parameters: int, num_tokens: int, seconds: float) -> dict[str, object]:
+    """The facts of `training.json`."""
+    return {
+        "seed": arguments.seed,
+        "steps": arguments.steps,
+        "tokens": num_tokens,
+        "seconds": round(seconds),
+        "parameters": num_parameters,
+        "taught": {
+            name: {
+                "weight": taught.weight,
+                "levels": list(range(1, taught.levels + 1)),
+                "tail": {
+                    str(taught.levels + 1): round(taught.tail * (1 - TAIL_SECOND), 4),
+                    str(taught.levels + 2): round(taught.tail * TAIL_SECOND, 4),
+                },
+            }
+            for name, taught in TAUGHT.items()
+        },
+        "skills": {"share": SKILL_SHARE, "copy_up_to": MAX_COPY, "reverse_up_to": MAX_REVERSE},
+        "versions": {
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "tokenizers": tokenizers.__version__,
+        },
+    }
+
+
+def main() -> None:
+    """Parse the arguments, train, report, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("src/prorl/assets/mini_base"))
+    parser.add_argument("--hidden-size", type=int, default=64)
+    parser.add_argument("--tokens-per-step", type=int, default=3072)
+    parser.add_argument("--report-every", type=int, default=1000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(arguments.seed)
+    rng = random.Random(arguments.seed)
+    tokenizer, model = build_tokenizer(), build_model(arguments.hidden_size)
+    ids = {character: index for index, character in enumerate(ALPHABET, start=3)}
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{num_parameters:,} parameters", flush=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, arguments.steps))
+    num_tokens, recent, started = 0, [], time.perf_counter()
+    for step in range(1, arguments.steps + 1):
+        samples = draw_batch(rng, ids, arguments.tokens_per_step)
+        recent.append(train_step(model, optimizer, samples))
+        schedule.step()
+        num_tokens += sum(len(tokens) for tokens, _ in samples)
+        if step % 100 == 0:
+            print(f"step {step} loss {sum(recent) / len(recent):.4f} {time.perf_counter() - started:.0f} s", flush=True)
+            recent = []
+        if step % arguments.report_every == 0 or step == arguments.steps:
+            report_accuracy(model, tokenizer)
+            facts = describe(arguments, num_parameters, num_tokens, time.perf_counter() - started)
+            save(model, tokenizer, arguments.out, facts)
+    card = Path(__file__).with_name("mini_base_card.md")
+    if card.exists():
+        shutil.copy(card, arguments.out / "README.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The mini suite: verifiable tasks for a character-level transformer, made by seeded generators.
+
+Suite `mini` holds the levels that may be trained on, `mini_hard` the held-out ones above them. See `docs/mini.md`.
+"""
+
+import random
+from typing import Literal
+
+from prorl.prompts.mini.arithmetic import ADD, RUN
+from prorl.prompts.mini.problem import Family, Problem
+from prorl.prompts.mini.programs import MERGE, PROG, RPN
+from prorl.prompts.mini.puzzles import CHAIN, COLOR, SORT
+from prorl.prompts.mini.science import GENE, SHEET
+from prorl.prompts.mini.words import ACRO, SLOTS
+from prorl.records import Prompt
+
+__all__ = ["FAMILIES", "Family", "Problem", "make_prompt", "suite"]
+
+FAMILIES: dict[str, Family] = {
+    "add": ADD,
+    "run": RUN,
+    "prog": PROG,
+    "rpn": RPN,
+    "merge": MERGE,
+    "sheet": SHEET,
+    "gene": GENE,
+    "sort": SORT,
+    "chain": CHAIN,
+    "color": COLOR,
+    "acro": ACRO,
+    "slots": SLOTS,
+}
+
+
+def make_prompt(family: str, level: int, seed: int) -> Prompt:
+    """Generate the problem number `seed` of one level; the same arguments always give the same prompt."""
+    if family not in FAMILIES:
+        raise ValueError(f"mini family {family!r}: must be one of {', '.join(FAMILIES)}")
+    spec = FAMILIES[family]
+    if not 1 <= level <= spec.max_level:
+        raise ValueError(f"mini level {family}/{level}: must be 1 to {spec.max_level}")
+    problem = spec.generate(random.Random(f"mini/{family}/{level}/{seed}"), level)
+    return Prompt(
+        id=f"mini/{family}/{level}/{seed}",
+        domain=spec.domain,
+        task=family,
+        content=problem.prompt,
+        answer=problem.solution,
+        metadata={"task": family, "level": level, **problem.metadata},
+    )
+
+
+def suite(name: Literal["mini", "mini_hard"]) -> tuple[tuple[str, int], ...]:
+    """The `(family, level)` pairs of a suite."""
+    if name == "mini":
+        return tuple((f.name, level) for f in FAMILIES.values() for level in range(1, f.train_levels + 1))
+    if name == "mini_hard":
+        return tuple((f.name, lv) for f in FAMILIES.values() for lv in range(f.train_levels + 1, f.max_level + 1))
+    raise ValueError(f"mini suite {name!r}: must be mini or mini_hard")

@@ -1,0 +1,57 @@
+"""Math families: column addition and running values."""
+
+import random
+
+from prorl.prompts.mini.problem import Family, Problem, labels
+
+
+def _running_value(value: int, operator: str, operand: int) -> int:
+    if operator == "+":
+        return (value + operand) % 10
+    if operator == "-":
+        return (value - operand) % 10
+    return value * operand % 10
+
+
+def generate_add(rng: random.Random, level: int) -> Problem:
+    """Add two numbers of `level` digits, lowest column first: `+k58d47p32:` -> `k3d2p6`."""
+    prompt, solution, carry = "+", "", 0
+    for label in labels(rng, level):
+        first, second = rng.randrange(10), rng.randrange(10)
+        carry, digit = divmod(first + second + carry, 10)
+        prompt += f"{label}{first}{second}"
+        solution += f"{label}{digit}"
+    return Problem(prompt + ":", solution + ("1" if carry else ""), {})
+
+
+def generate_run(rng: random.Random, level: int) -> Problem:
+    """Give the value, modulo 10, after each of `level` operations: `r7a+3c-5f*2:` -> `a0c5f0`."""
+    value = rng.randrange(10)
+    prompt, solution = f"r{value}", ""
+    for label in labels(rng, level):
+        operator = rng.choice("+++---*")
+        operand = rng.randrange(2, 10) if operator == "*" else rng.randrange(1, 10)
+        value = _running_value(value, operator, operand)
+        prompt += f"{label}{operator}{operand}"
+        solution += f"{label}{value}"
+    return Problem(prompt + ":", solution, {})
+
+
+ADD = Family(
+    name="add",
+    domain="math",
+    max_level=12,
+    train_levels=10,
+    generate=generate_add,
+    chance=lambda level: 0.5 * 0.1**level,
+    description="Column addition, lowest column first; the last carry ends the answer.",
+)
+RUN = Family(
+    name="run",
+    domain="math",
+    max_level=12,
+    train_levels=10,
+    generate=generate_run,
+    chance=lambda level: 0.1**level,
+    description="The value, modulo 10, after each operation.",
+)
