@@ -1,0 +1,147 @@
+"""What a run writes down: the declared metric names, and the files `metrics.jsonl`, `events.jsonl` and TensorBoard's.
+
+Computes no metric and reads no clock. `docs/metrics.md` is generated from `METRICS`.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from torch.utils.tensorboard import SummaryWriter
+
+from prorl.errors import UserError
+
+Number = int | float
+
+METRICS: dict[str, str] = {
+    "step": "Steps of the run that are complete, this one included.",
+    "phase": "Index of the phase in force, from 0.",
+    "score/mean": "Mean verifier score of the step's rollouts, flat groups included, before shaping and filter.",
+    "score/<domain>": "The same, of one domain's prompts.",
+    "reward/mean": "Mean reward of the trained rollouts: the score after truncation and length terms.",
+    "validation/mean": "Weighted blend of the validation scores over domains: the number that resets look at.",
+    "validation/<domain>": "Validation score of one domain: mean over its families.",
+    "validation/<family>/<level>": "Validation score of one level of one task family: mean over its problems.",
+    "groups/drawn": "Groups sampled and verified, over all rounds of the step.",
+    "groups/kept": "Groups trained on.",
+    "groups/surplus": "Informative groups beyond those asked for, dropped so that the batch stays on-policy.",
+    "groups/dead_after_shaping": "Groups whose scores differed and whose rewards did not, dropped.",
+    "rounds": "Sampling rounds until the batch was full or a bound was hit.",
+    "entropy": "Mean entropy of the policy at the sampling temperature over the trained tokens, in nats a token.",
+    "kl/reference": "KL of the policy from the reference over the trained tokens, in nats a token.",
+    "kl/engine": "KL between engine and learner log-probabilities of the same tokens and weights, in nats a token.",
+    "importance_weight/mean": "Mean weight that corrects for the engine's log-probabilities, 1 where they agree.",
+    "clip_fraction/low": "Share of trained tokens whose importance ratio was held at the lower clip.",
+    "clip_fraction/high": "Share of trained tokens whose importance ratio was held at the upper clip.",
+    "grad_norm": "Gradient norm before clipping, mean over the step's updates.",
+    "updates_skipped": "Optimizer steps left out because loss or gradient was not finite.",
+    "response_length/mean": "Mean length of the step's responses, in tokens.",
+    "truncated_fraction": "Share of the step's responses that were cut at the token limit.",
+    "tokens/generated": "Response tokens sampled in the step, dropped groups included.",
+    "tokens/trained": "Response tokens in the loss of the step.",
+    "outcomes/<outcome>": "Share of the step's rollouts with this verdict of the verifier.",
+    "learning_rate": "Learning rate of the step's last update.",
+    "seconds/rollout": "Time in which the engine was sampling, in seconds.",
+    "seconds/reward": "Time waited for verifiers beyond sampling, in seconds.",
+    "seconds/update": "Time of the policy update, in seconds.",
+    "seconds/sync": "Time to bring the engine to the learner's weights, in seconds.",
+    "seconds/validate": "Time of the validation, in seconds.",
+    "seconds/step": "Time of the whole step, in seconds.",
+    "memory/host_bytes": "Resident memory of the process, in bytes.",
+}
+"""Every name in `metrics.jsonl` with its meaning; `<...>` stands for one path component.
+
+A name that depends on the clock or the machine starts with `seconds/`, `memory/` or `time/`, and no other does.
+"""
+
+
+def _pattern(name: str) -> str:
+    return "".join("[^/]+" if part.startswith("<") else re.escape(part) for part in re.split("(<[^>]+>)", name))
+
+
+_DECLARED = re.compile("|".join(_pattern(name) for name in METRICS))
+
+
+class MetricsWriter:
+    """Appends the records of a run to its folder.
+
+    `resume_from` is the step of the checkpoint that the run continues; what was recorded after it is cut away. The
+    default, -1, starts afresh.
+    """
+
+    def __init__(self, folder: Path, tensorboard: bool, resume_from: int = -1) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = {name: _reopen(folder / f"{name}.jsonl", resume_from) for name in ("metrics", "events")}
+        self._tensorboard = None
+        if tensorboard:
+            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_from + 1)
+
+    def write(self, step: int, metrics: Mapping[str, Number]) -> None:
+        """Record one step. Every name is declared and every value finite: what does not apply is absent."""
+        for name, value in metrics.items():
+            declared = name != "step" and _DECLARED.fullmatch(name) is not None
+            assert declared, f"metric {name!r} is not in prorl.metrics.METRICS"
+            assert isinstance(value, int | float), f"metric {name} is a {type(value).__name__}, not a number"
+            assert math.isfinite(value), f"metric {name} is {value} at step {step}: absent where it does not apply"
+        self._append("metrics", {"step": step, **metrics})
+        if self._tensorboard is not None:
+            for name, value in metrics.items():
+                self._tensorboard.add_scalar(name, value, step)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Record something that happened: `step`, `event`, and the numbers behind it."""
+        assert {"step", "event"} <= event.keys(), f"an event names its step and its kind: {event}"
+        self._append("events", event)
+
+    def close(self) -> None:
+        """End the files."""
+        for file in self._files.values():
+            file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def _append(self, name: str, record: Mapping[str, Any]) -> None:
+        self._files[name].write(json.dumps(record, allow_nan=False) + "\n")
+        self._files[name].flush()
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON Lines file; none where it is missing, and without a last line that a crash cut short."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                break
+            raise UserError(f"{path} line {number}: not JSON; repair or remove that line") from None
+        if not isinstance(record, dict):
+            raise UserError(
+                f"{path} line {number}: must be a JSON object, is {type(record).__name__}; remove that line"
+            )
+        records.append(record)
+    return records
+
+
+def cut_back(path: Path, step: int) -> None:
+    """Drop the records after `step` from a JSON Lines file, and a torn last line."""
+    if not path.exists():
+        return
+    kept = [json.dumps(record) + "\n" for record in read_jsonl(path) if record["step"] <= step]
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text("".join(kept))
+    os.replace(aside, path)
+
+
+def _reopen(path: Path, step: int) -> TextIO:
+    cut_back(path, step)
+    return path.open("a", encoding="utf-8")
