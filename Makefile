@@ -1,0 +1,56 @@
+# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean.
+#   PYTHON       the interpreter of a new virtual environment       make venv PYTHON=python3.12
+#   PIP_OPTIONS  options of every pip call, an index for example    make venv PIP_OPTIONS="--extra-index-url URL"
+#   ARGS         more arguments for quickstart or test              make quickstart ARGS="--set train.seed=1"
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+ARGS ?=
+SHELL := /bin/sh
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) --constraint constraints.txt
+
+.PHONY: venv quickstart test lint format clean clean-venv
+
+venv: .venv/.complete
+
+# `.incomplete` stands while an installation is under way: after an interruption the next one starts from an empty folder.
+# A .venv of your own that works is kept and brought to the pinned versions.
+.venv/.complete: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: '$(PYTHON)' not found: install Python 3.11 or later, or name yours: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: '$(PYTHON)' is older than Python 3.11: name a newer one: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "error: '$(PYTHON)' lacks venv and ensurepip: install them (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@if [ -e .venv/.incomplete ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear --without-pip .venv && touch .venv/.incomplete && $(BIN)/python -m ensurepip --default-pip; fi
+	@touch .venv/.incomplete
+	$(PIP) torch setuptools
+	$(PIP) --no-build-isolation --editable '.[dev]'
+	@rm .venv/.incomplete
+	@touch $@
+
+quickstart: venv
+	@n=1; while [ -e runs/quickstart-$$n ]; do n=$$((n + 1)); done; \
+	  exec $(BIN)/prorl train quickstart --out runs/quickstart-$$n $(ARGS)
+
+test: venv
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Caches and builds only; runs/ holds your results and stays.
+clean:
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-venv:
+	rm -rf .venv
