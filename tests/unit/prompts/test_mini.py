@@ -18,7 +18,7 @@ ASSET = Path(prorl.__file__).parent / "assets" / "mini_base"
 
 PINNED = {
     "add": ("+m23e17y70:", "m5e8y7"),
-    "run": ("r1z+2l*8p+1:", "z3l4p5"),
+    "run": ("r1z+2l-3p+3:", "z3l0p3"),
     "prog": ("ve=6,r=e+e,v=r-3,i=v+e:", "e6r2v9i5"),
     "rpn": ("xw*e-o-t:", "we*o-t-"),
     "merge": ("mv,bkw:", "bkvw"),
@@ -26,7 +26,7 @@ PINNED = {
     "gene": ("dgAUvUGuAA:", "gIvCuK"),
     "sort": ("o0805:", "0058"),
     "chain": ("hd;aj,pa,dp:", "dpaj"),
-    "color": ("ghrnix;ri,nx,hx,hi,hn,hr,rx,ni:", "h3r2n2i1x1"),
+    "color": ("gh,rh,nh,ihnr,xnrh:", "h3r2n2i1x1"),
     "acro": ("aGIc:", "GEM IVY cap"),
     "slots": ("lqVmAfA:", "qSUBmANTfDOG"),
 }

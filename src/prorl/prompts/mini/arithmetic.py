@@ -5,14 +5,6 @@ import random
 from prorl.prompts.mini.problem import Family, Problem, labels
 
 
-def _running_value(value: int, operator: str, operand: int) -> int:
-    if operator == "+":
-        return (value + operand) % 10
-    if operator == "-":
-        return (value - operand) % 10
-    return value * operand % 10
-
-
 def generate_add(rng: random.Random, level: int) -> Problem:
     """Add two numbers of `level` digits, lowest column first: `+k58d47p32:` -> `k3d2p6`."""
     prompt, solution, carry = "+", "", 0
@@ -25,13 +17,12 @@ def generate_add(rng: random.Random, level: int) -> Problem:
 
 
 def generate_run(rng: random.Random, level: int) -> Problem:
-    """Give the value, modulo 10, after each of `level` operations: `r7a+3c-5f*2:` -> `a0c5f0`."""
+    """Give the value, modulo 10, after each of `level` operations: `r7a+3c-5:` -> `a0c5`."""
     value = rng.randrange(10)
     prompt, solution = f"r{value}", ""
     for label in labels(rng, level):
-        operator = rng.choice("+++---*")
-        operand = rng.randrange(2, 10) if operator == "*" else rng.randrange(1, 10)
-        value = _running_value(value, operator, operand)
+        operator, operand = rng.choice("+-"), rng.randrange(1, 10)
+        value = (value + operand if operator == "+" else value - operand) % 10
         prompt += f"{label}{operator}{operand}"
         solution += f"{label}{value}"
     return Problem(prompt + ":", solution, {})

@@ -24,15 +24,22 @@ def generate_chain(rng: random.Random, level: int) -> Problem:
 
 
 def generate_color(rng: random.Random, level: int) -> Problem:
-    """Give `level + 2` nodes one of three colours, neighbours differing: `gabc;ab,bc:` -> `a1b2c1`."""
+    """Colour `level + 2` nodes unlike their earlier neighbours: `gk,dk,pkd:` -> `k1d2p3`.
+
+    Three neighbours can hold all three colours, so that going node by node without looking ahead can fail.
+    """
     nodes = labels(rng, level + 2)
     colors = [COLORS[position % 3] for position in range(len(nodes))]
     rng.shuffle(colors)
     planted = dict(zip(nodes, colors, strict=True))
-    pairs = [a + b for a, b in itertools.combinations(nodes, 2) if planted[a] != planted[b]]
-    edges = rng.sample(pairs, min(len(pairs), round(1.5 * len(nodes))))
+    groups, edges = [], []
+    for position, node in enumerate(nodes):
+        candidates = [earlier for earlier in nodes[:position] if planted[earlier] != planted[node]]
+        neighbours = rng.sample(candidates, min(len(candidates), rng.choice((1, 2, 2, 3))))
+        edges += [node + neighbour for neighbour in neighbours]
+        groups.append(node + "".join(neighbours))
     solution = "".join(node + planted[node] for node in nodes)
-    return Problem(f"g{''.join(nodes)};{','.join(edges)}:", solution, {"nodes": "".join(nodes), "edges": edges})
+    return Problem(f"g{','.join(groups)}:", solution, {"nodes": "".join(nodes), "edges": edges})
 
 
 def _sort_chance(level: int) -> float:
@@ -40,7 +47,7 @@ def _sort_chance(level: int) -> float:
     return math.comb(level + 10, 9) / 10.0 ** (level + 1)
 
 
-_COLOR_CHANCE = (0.222, 0.0741, 0.0247, 0.0162, 0.0126, 0.0055, 0.0025, 0.0017)
+_COLOR_CHANCE = (0.280, 0.153, 0.077, 0.0336, 0.0182, 0.0093, 0.0036, 0.0021)
 """Mean share of proper colourings among all, counted over 3000 (levels 1 to 4) and 400 generated graphs."""
 
 
