@@ -1,0 +1,131 @@
+"""The rules between options: what each value allows by itself stands in `config.py`, what they allow together here.
+
+Stage 0, configuration. `load_run` and `train` call `check` before anything else. It reads options only: no file, no
+device, no model.
+"""
+
+from collections.abc import Callable, Iterator
+
+from prorl.config import Config, Run, Source
+from prorl.errors import UserError
+from prorl.options import key_text, literal, plain_sections, typed_sections
+
+RUN_SECTIONS = ("model", "train")
+"""What belongs to the run and not to a phase."""
+
+
+def check(run: Run) -> None:
+    """UserError for the first value or combination of values that cannot be run."""
+    if not run.phases:
+        raise UserError("phases: a run needs at least one")
+    for number, config in enumerate(run.phases, start=1):
+        place = f"phase {number}: " if len(run.phases) > 1 else ""
+        typed_sections(plain_sections(config), prefix=place)
+        for rule in RULES:
+            for problem in rule(config):
+                raise UserError(place + problem)
+    for problem in _phases(run):
+        raise UserError(problem)
+
+
+def _data(config: Config) -> Iterator[str]:
+    if not config.data.sources:
+        yield 'data.sources = []: name at least one source, as [{source = "mini"}]'
+    elif not any(source.weight > 0 for source in config.data.sources):
+        yield "data.sources: at least one weight must be above 0"
+    yield from _sources("data", config.data.sources)
+    yield from _sources("evaluation", config.evaluation.sources)
+
+
+def _sources(section: str, sources: tuple[Source, ...]) -> Iterator[str]:
+    for number, source in enumerate(sources):
+        key = f"{section}.sources[{number}]"
+        if not source.source:
+            yield f'{key}.source = "": must be mini or a JSON Lines file'
+        if 0 < source.max_level < source.min_level:
+            yield f"{key}.min_level = {source.min_level}: must be at most its max_level ({source.max_level})"
+
+
+def _domains(config: Config) -> Iterator[str]:
+    for section, weights in (("data", config.data.domain_weights), ("evaluation", config.evaluation.domain_weights)):
+        for domain, weight in weights.items():
+            if weight <= 0:
+                yield f"{section}.domain_weights.{key_text(domain)} = {weight}: must be above 0"
+    for domain, floor in config.filter.score_floor.items():
+        if not 0 <= floor <= 1:
+            yield f"filter.score_floor.{key_text(domain)} = {floor}: must be between 0 and 1"
+    for domain, function in config.reward.functions.items():
+        module, colon, name = function.partition(":")
+        if not (module and colon and name):
+            yield f"reward.functions.{key_text(domain)} = {literal(function)}: must be module:function"
+
+
+def _lengths(config: Config) -> Iterator[str]:
+    response = config.rollouts.max_response_tokens
+    buffer, budget = config.reward.soft_buffer_tokens, config.rollouts.token_budget
+    if config.reward.truncation == "soft" and not 0 < buffer < response:
+        yield (
+            f"reward.soft_buffer_tokens = {buffer}: must be above 0 and below rollouts.max_response_tokens ({response})"
+            ' for reward.truncation = "soft"'
+        )
+    longest = config.data.max_prompt_tokens + response
+    if budget < longest:
+        yield (
+            f"rollouts.token_budget = {budget}: must hold one rollout, "
+            f"data.max_prompt_tokens + rollouts.max_response_tokens ({longest})"
+        )
+
+
+def _update(config: Config) -> Iterator[str]:
+    loss, optimizer = config.loss, config.optimizer
+    if 0 < loss.dual_clip <= 1:
+        yield f"loss.dual_clip = {loss.dual_clip}: must be 0 (off) or above 1"
+    if loss.behaviour_low > loss.behaviour_high:
+        yield f"loss.behaviour_low = {loss.behaviour_low}: must be at most loss.behaviour_high ({loss.behaviour_high})"
+    for name, value in (("beta1", optimizer.beta1), ("beta2", optimizer.beta2)):
+        if value >= 1:
+            yield f"optimizer.{name} = {value}: must be below 1"
+    if optimizer.minibatch_prompts > config.rollouts.prompts_per_step:
+        yield (
+            f"optimizer.minibatch_prompts = {optimizer.minibatch_prompts}: "
+            f"must be at most rollouts.prompts_per_step ({config.rollouts.prompts_per_step})"
+        )
+
+
+def _validation(config: Config) -> Iterator[str]:
+    reset, phase = config.reset, config.phase
+    needs = (
+        ("reset.patience", reset.patience, reset.patience > 0),
+        ("reset.max_drop", reset.max_drop, reset.max_drop > 0),
+        ("reset.roll_back", reset.roll_back, reset.roll_back),
+        ("reset.reference", reset.reference, reset.reference == "best"),
+        ("phase.until_stagnation", phase.until_stagnation, phase.until_stagnation),
+    )
+    for key, value, used in needs:
+        if used and not config.evaluation.every:
+            yield f"{key} = {literal(value)} needs validation: set evaluation.every"
+    if phase.until_stagnation and not (reset.patience and reset.max_resets):
+        missing = "reset.max_resets" if reset.patience else "reset.patience"
+        yield f"phase.until_stagnation = true ends a phase after its last allowed reset: set {missing}"
+
+
+def _divergence(config: Config) -> Iterator[str]:
+    for key, bound in (("reset.max_kl", config.reset.max_kl), ("health.max_kl", config.health.max_kl)):
+        if bound > 0 and not config.loss.kl_coefficient:
+            yield f"{key} = {bound} needs the KL to the reference: set loss.kl_coefficient above 0"
+
+
+RULES: tuple[Callable[[Config], Iterator[str]], ...] = (_data, _domains, _lengths, _update, _validation, _divergence)
+
+
+def _phases(run: Run) -> Iterator[str]:
+    first = plain_sections(run.phases[0])
+    for number, config in enumerate(run.phases[1:], start=2):
+        for section in RUN_SECTIONS:
+            for option, value in plain_sections(config)[section].items():
+                if value != first[section][option]:
+                    must = f"must be {literal(first[section][option])} as in phase 1, it belongs to the whole run"
+                    yield f"phase {number}: {section}.{option} = {literal(value)}: {must}"
+    for number, config in enumerate(run.phases[:-1], start=1):
+        if not config.phase.steps and not config.phase.until_stagnation:
+            yield f"phase {number}: phase.steps = 0: only the last phase may be without a bound"
