@@ -92,6 +92,8 @@ class Filter:
     """Groups drawn for each group expected to be missing."""
     solved_streak: int = option(3, low=0)
     """A prompt solved by every rollout this often in a row goes to the slow lane; 0 for no lane."""
+    unsolved_streak: int = option(0, low=0)
+    """The same for a prompt that no rollout solved this often in a row; 0 for no lane."""
     slow_lane_share: float = option(0.1, low=0.0, high=1.0)
     """Share of its draws that a prompt in the slow lane keeps."""
 

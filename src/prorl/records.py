@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 Outcome = Literal["correct", "partial", "wrong", "unparsable", "timeout", "error"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FinishReason = Literal["stop", "length"]
@@ -67,16 +69,16 @@ class Request:
     """One 64-bit seed a rollout: what a rollout says depends on its seed, never on what it was batched with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rollout:
     """One response as the engine gives it."""
 
     key: int
     index: int
-    tokens: tuple[int, ...]
-    """Response tokens, the end token included when the model wrote one."""
-    logprobs: tuple[float, ...]
-    """Natural-log probability of each token under the distribution it was sampled from."""
+    tokens: np.ndarray
+    """Response tokens, int64 `[T]`, the end token included when the model wrote one."""
+    logprobs: np.ndarray
+    """float32 `[T]`: natural-log probability of each token under the distribution it was sampled from."""
     finish_reason: FinishReason
     versions: tuple[tuple[int, int], ...]
     """Spans `(weights version, number of tokens)` that add up to the response."""
@@ -91,7 +93,7 @@ class Score:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """The rollouts of one prompt with their scores. `position` is the prompt's place in the stream."""
 
@@ -103,17 +105,17 @@ class Group:
     scores: tuple[Score, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One trained rollout: a line of the `Batch`."""
 
     prompt_tokens: tuple[int, ...]
-    response_tokens: tuple[int, ...]
-    behaviour_logprobs: tuple[float, ...]
+    response_tokens: np.ndarray
+    behaviour_logprobs: np.ndarray
     advantage: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """The trained rollouts of one step, split into mini-batches: one optimizer step each."""
 

@@ -1,0 +1,34 @@
+"""Stage 6, the seam: what a learner is. `torch_learner.py` implements it on one device."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from prorl.config import Config
+from prorl.records import Batch
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Holds policy, reference policy and optimizer."""
+
+    def update(self, batch: Batch, config: Config, learning_rate: float) -> dict[str, float]:
+        """One optimizer step a mini-batch; the metrics of the whole update."""
+        ...
+
+    def reset(self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config) -> None:
+        """Hard reset: None takes the weights of the policy as it is. The optimizer follows `config.reset.optimizer`."""
+        ...
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The policy's weights under their Hugging Face names."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"weights", "reference", "optimizer"}`."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; refuses missing or unknown names."""
+        ...

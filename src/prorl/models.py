@@ -1,0 +1,93 @@
+"""Load a causal language model and its tokenizer, from the package, a local folder or the Hugging Face hub."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from prorl import config
+from prorl.errors import UserError
+
+MINI_BASE = "mini-base"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A policy to start from: float32 master weights, its tokenizer, and how it is computed."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    dtype: torch.dtype
+    eos_ids: tuple[int, ...]
+    """Every end token of the generation configuration and the tokenizer."""
+
+
+def mini_base_path() -> Path:
+    """Folder of the shipped base model."""
+    return Path(str(files("prorl") / "assets" / "mini_base"))
+
+
+def resolve_device(options: config.Model) -> torch.device:
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("model.device = cuda: this machine has no CUDA device; use auto or cpu")
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(options.device)
+
+
+def resolve_dtype(options: config.Model, device: torch.device) -> torch.dtype:
+    if options.dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return _DTYPES[options.dtype]
+
+
+def load(options: config.Model) -> LoadedModel:
+    """Load what `model.path` names; a model that is not there is a `UserError`."""
+    source = str(mini_base_path()) if options.path == MINI_BASE else options.path
+    looks_local = source.startswith((".", "/", "~"))
+    if looks_local:
+        source = str(Path(source).expanduser())
+        if not (Path(source) / "config.json").is_file():
+            raise UserError(f"model.path = {options.path}: no config.json there; give a model's folder or a hub name")
+    device = resolve_device(options)
+    revision = {"revision": options.revision} if options.revision else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **revision)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **revision)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"model.path = {options.path}: cannot load it; give a folder, a hub name that this machine can reach, "
+            f"or {MINI_BASE} ({reason})"
+        ) from None
+    model = model.to(device).eval()
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        dtype=resolve_dtype(options, device),
+        eos_ids=_eos_ids(model, tokenizer, options.path),
+    )
+
+
+def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> tuple[int, ...]:
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    ids = {configured} if isinstance(configured, int) else set(configured or ())
+    if tokenizer.eos_token_id is not None:
+        ids.add(tokenizer.eos_token_id)
+    if not ids:
+        raise UserError(f"model.path = {path}: neither its generation_config nor its tokenizer names an end token")
+    return tuple(sorted(ids))
+
+
+def head_weight(model: PreTrainedModel) -> nn.Parameter:
+    """The output embedding `[V H]`."""
+    head = model.get_output_embeddings()
+    if not isinstance(head, nn.Linear) or head.bias is not None:
+        raise UserError(f"{type(model).__name__}: an output head with a bias is not supported")
+    return head.weight

@@ -1,0 +1,156 @@
+"""Stage 1: data sets as sequences of `Prompt`s by number: the built-in mini suite, or JSON Lines of prompt rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from prorl.config import Source
+from prorl.errors import UserError
+from prorl.prompts.mini import FAMILIES, make_prompt, suite
+from prorl.records import Prompt
+from prorl.seeds import shuffled_index, stream_seed
+
+MINI_SUITES = ("mini", "mini_hard")
+_ROW_FIELDS = {"id", "domain", "task", "prompt", "answer", "metadata", "verifier"}
+
+
+class PromptSet(Protocol):
+    """Prompts of one domain of one source."""
+
+    domain: str
+    size: int
+    """Number of prompts that count as one pass, for the weights."""
+
+    def draw(self, seed: int, number: int) -> Prompt:
+        """The `number`-th draw of a stream with that seed; always the same one."""
+        ...
+
+
+class MiniSet:
+    """Fresh problems of levels of the mini suite, each level equally often."""
+
+    def __init__(self, domain: str, levels: list[tuple[str, int]]) -> None:
+        self.domain, self.size = domain, len(levels)
+        self._levels = levels
+
+    def draw(self, seed: int, number: int) -> Prompt:
+        epoch, place = divmod(number, self.size)
+        task, level = self._levels[shuffled_index(place, self.size, stream_seed(seed, self.domain, epoch))]
+        problem = abs(stream_seed(seed, "problem", self.domain, number))
+        return replace(make_prompt(task, level, problem), verifier="mini")
+
+
+class RowSet:
+    """Rows of a file, shuffled anew each pass."""
+
+    def __init__(self, domain: str, rows: list[Prompt]) -> None:
+        self.domain, self.size = domain, len(rows)
+        self._rows = rows
+
+    def draw(self, seed: int, number: int) -> Prompt:
+        epoch, place = divmod(number, self.size)
+        return self._rows[shuffled_index(place, self.size, stream_seed(seed, "rows", self.domain, epoch))]
+
+
+def lane(prompt: Prompt) -> str:
+    """What counts as the same problem: a row, or a level of generated ones."""
+    return f"{prompt.task}/{prompt.level}" if prompt.verifier == "mini" else prompt.id
+
+
+def open_source(source: Source) -> list[PromptSet]:
+    """The source's prompts by domain."""
+    if source.source in MINI_SUITES:
+        by_domain: dict[str, list[tuple[str, int]]] = {}
+        for task, level in mini_levels(source):
+            by_domain.setdefault(source.domain or FAMILIES[task].domain, []).append((task, level))
+        return [MiniSet(domain, levels) for domain, levels in by_domain.items()]
+    rows: dict[str, list[Prompt]] = {}
+    for row in read_rows(source):
+        rows.setdefault(row.domain, []).append(row)
+    return [RowSet(domain, prompts) for domain, prompts in rows.items()]
+
+
+def mini_levels(source: Source) -> list[tuple[str, int]]:
+    """The `(task, level)` pairs that a mini source names."""
+    for task in source.tasks:
+        if task not in FAMILIES:
+            raise UserError(f"data.sources: tasks = {task}: not in the mini suite; it has {', '.join(FAMILIES)}")
+    low, high = source.min_level, source.max_level or max(family.max_level for family in FAMILIES.values())
+    chosen = [
+        (task, level)
+        for task, level in suite("mini" if source.source == "mini" else "mini_hard")
+        if (not source.tasks or task in source.tasks) and low <= level <= high
+    ]
+    if not chosen:
+        raise UserError(f"data.sources: no level of {source.source} lies between {low} and {high}; widen the bounds")
+    return chosen
+
+
+def read_rows(source: Source) -> list[Prompt]:
+    """Prompt rows of a JSON Lines file; a wrong row is a `UserError` with file and line."""
+    path = Path(source.source).expanduser()
+    if not path.is_file():
+        raise UserError(f"data.sources: source = {source.source}: no such file; use mini, mini_hard or a .jsonl file")
+    rows = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                rows.append(_row(line, source, f"{path}:{number}"))
+    kept = [
+        row
+        for row in rows
+        if (not source.tasks or row.task in source.tasks)
+        and row.level >= source.min_level
+        and (not source.max_level or row.level <= source.max_level)
+    ]
+    if not kept:
+        raise UserError(f"data.sources: {path}: no row is left of {len(rows)}; check tasks, min_level and max_level")
+    return kept
+
+
+def _row(line: bytes, source: Source, where: str) -> Prompt:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not a JSON object in UTF-8 ({error})") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
+    unknown = sorted(row.keys() - _ROW_FIELDS)
+    if unknown:
+        raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(_ROW_FIELDS))}")
+    domain = source.domain or row.get("domain", "")
+    if not isinstance(domain, str) or not domain:
+        raise UserError(f"{where}: domain is missing; name it in the row or in data.sources")
+    answer = row.get("answer", "")
+    return Prompt(
+        id=str(row.get("id", where)),
+        domain=domain,
+        task=str(row.get("task", domain)),
+        content=_content(row.get("prompt"), where),
+        answer=answer if isinstance(answer, str) else json.dumps(answer),
+        metadata=_metadata(row.get("metadata", {}), where),
+        verifier=str(row.get("verifier", "")),
+    )
+
+
+def _content(prompt: Any, where: str) -> str | tuple[Mapping[str, str], ...]:
+    if isinstance(prompt, str) and prompt:
+        return prompt
+    if isinstance(prompt, list) and prompt and all(_is_message(message) for message in prompt):
+        return tuple(prompt)
+    raise UserError(f'{where}: prompt must be a text or a list of {{"role": ..., "content": ...}} messages')
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, dict) and all(isinstance(message.get(key), str) for key in ("role", "content"))
+
+
+def _metadata(metadata: Any, where: str) -> dict[str, Any]:
+    if not isinstance(metadata, dict):
+        raise UserError(f"{where}: metadata must be an object, not {type(metadata).__name__}")
+    level = metadata.get("level", 0)
+    if not isinstance(level, int) or isinstance(level, bool):
+        raise UserError(f"{where}: metadata.level = {level!r}: must be an integer")
+    return metadata

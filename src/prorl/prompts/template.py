@@ -1,0 +1,35 @@
+"""Stage 1: the only place where text becomes tokens and tokens become text."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from prorl.records import Prompt
+
+
+class Template:
+    """A tokenizer with its chat template, a system prompt, and the end tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[int], system_prompt: str = "") -> None:
+        self._tokenizer = tokenizer
+        self._eos_ids = frozenset(eos_ids)
+        self._system_prompt = system_prompt
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Prompt tokens, ready for a response. Without a chat template the messages' texts follow each other."""
+        content = prompt.content
+        messages = [{"role": "user", "content": content}] if isinstance(content, str) else [dict(m) for m in content]
+        if self._system_prompt and messages[0]["role"] != "system":
+            messages.insert(0, {"role": "system", "content": self._system_prompt})
+        if self._tokenizer.chat_template is None:
+            text = "\n".join(message["content"] for message in messages)
+            return tuple(self._tokenizer(text)["input_ids"])
+        text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of a response without its end token; other special tokens stay visible to the verifier."""
+        ids = [int(token) for token in tokens]
+        if ids and ids[-1] in self._eos_ids:
+            ids.pop()
+        return self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

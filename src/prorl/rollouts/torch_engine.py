@@ -1,0 +1,234 @@
+"""Stage 2: the embedded rollout engine: continuous batching over `decoder.Decoder`, on a CPU or one GPU.
+
+A prompt is prefilled once and its keys and values are copied to the rows of its rollouts. A finished row leaves, the
+last live rows move into the holes, and the next prompts take the free rows. Memory is bounded by `token_budget` tokens
+of cache. Requests of one `generate` call share temperature and top-p.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from prorl.algorithm.logprobs import token_logprobs
+from prorl.errors import UserError
+from prorl.records import Request, Rollout
+from prorl.rollouts.decoder import Cache, Decoder
+from prorl.rollouts.sampler import sample, uniforms
+
+_REFILL_SHARE = 4  # refill when a quarter of the rows is free
+_SCORE_CHUNK = 2048
+
+
+class _Rows:
+    """The live rows of a batch: rows 0..count of every tensor, in the order of the cache."""
+
+    def __init__(self, rows: int, length: int, device: torch.device) -> None:
+        self.count = 0
+        self.last = torch.zeros(rows, dtype=torch.long, device=device)
+        self.position = torch.zeros(rows, dtype=torch.long, device=device)
+        self.seed = torch.zeros(rows, dtype=torch.long, device=device)
+        self.written = torch.zeros(rows, dtype=torch.long, device=device)
+        self.limit = torch.zeros(rows, dtype=torch.long, device=device)
+        self.tokens = torch.zeros(rows, length, dtype=torch.long, device=device)
+        self.logprobs = torch.zeros(rows, length, dtype=torch.float32, device=device)
+        self.owner: list[tuple[int, int]] = [(0, 0)] * rows
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.last, self.position, self.seed, self.written, self.limit, self.tokens, self.logprobs
+
+
+class TorchEngine:
+    """`Engine` for Llama, Qwen2 and Qwen3 models."""
+
+    def __init__(
+        self,
+        config: PretrainedConfig,
+        *,
+        eos_ids: Sequence[int],
+        max_length: int,
+        token_budget: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        if token_budget < max_length:
+            raise UserError(
+                f"rollouts.token_budget = {token_budget}: must hold one rollout, that is "
+                f"data.max_prompt_tokens + rollouts.max_response_tokens = {max_length} tokens"
+            )
+        self._decoder = Decoder(config, dtype, device)
+        self._eos = torch.tensor(sorted(eos_ids), dtype=torch.long, device=device)
+        self._max_length, self._num_rows = max_length, token_budget // max_length
+        self._device, self._dtype = device, dtype
+        self._cache: Cache | None = None
+        self._version = -1
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    def load_weights(self, weights: Mapping[str, Tensor], version: int) -> None:
+        self._decoder.load(weights)
+        self._version = version
+
+    def close(self) -> None:
+        self._cache = None
+
+    @torch.inference_mode()
+    def generate(self, requests: Iterable[Request]) -> Iterator[Rollout]:
+        source, waiting = iter(requests), deque[Request]()
+        rows = _Rows(self._num_rows, self._max_length, self._device)
+        cache = self._cache = self._cache or Cache(
+            self._decoder.shape, self._num_rows, self._max_length, torch.empty(0, dtype=self._dtype, device=self._device)
+        )
+        exhausted, temperature, top_p = False, 1.0, 1.0
+        while True:
+            free = self._num_rows - rows.count
+            if rows.count == 0 or free * _REFILL_SHARE >= self._num_rows:
+                exhausted = exhausted or _pull(source, waiting, free)
+                if waiting:
+                    temperature, top_p = waiting[0].sampling.temperature, waiting[0].sampling.top_p
+                    yield from self._admit(waiting, rows, cache, free)
+                    continue
+            if rows.count == 0 and exhausted:
+                return
+            live = rows.count
+            length = int(rows.position[:live].max()) + 1
+            slots = torch.arange(length, device=self._device)
+            mask = torch.zeros(live, 1, 1, length, dtype=self._dtype, device=self._device)
+            mask.masked_fill_((slots > rows.position[:live, None])[:, None, None], -torch.inf)
+            hidden = self._decoder.step(rows.last[:live], rows.position[:live], cache, mask)
+            self._write(rows, slice(0, live), self._decoder.head(hidden), temperature, top_p)
+            yield from self._retire(rows, cache)
+
+    def _admit(self, waiting: deque[Request], rows: _Rows, cache: Cache, free: int) -> Iterator[Rollout]:
+        """Prefill the waiting prompts that fit, copy them to their rows and draw the first tokens."""
+        batch: list[tuple[Request, range]] = []
+        while waiting and free > 0:
+            request = waiting.popleft()
+            done = request.num_rollouts - len(request.seeds)
+            take = min(free, len(request.seeds))
+            batch.append((request, range(done, done + take)))
+            free -= take
+            if take < len(request.seeds):
+                waiting.appendleft(_rest(request, take))
+        for part in _chunks(batch, self._num_rows * self._max_length // 4):
+            self._prefill(part, rows, cache)
+        yield from self._retire(rows, cache)
+
+    def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows, cache: Cache) -> None:
+        lengths = torch.tensor([len(request.tokens) for request, _ in batch], device=self._device)
+        width = int(lengths.max())
+        padded = np.zeros((len(batch), width), dtype=np.int64)
+        for line, (request, _) in zip(padded, batch, strict=True):
+            line[: len(request.tokens)] = request.tokens
+        prompts = Cache(self._decoder.shape, len(batch), width, cache.keys)
+        hidden = self._decoder.prefill(torch.from_numpy(padded).to(self._device), prompts)
+        logits = self._decoder.head(hidden[torch.arange(len(batch), device=self._device), lengths - 1])
+        copies = torch.tensor([len(indices) for _, indices in batch], device=self._device)
+        owner = torch.repeat_interleave(torch.arange(len(batch), device=self._device), copies)
+        start, stop = rows.count, rows.count + len(owner)
+        cache.keys[:, start:stop, :, :width] = prompts.keys[:, owner]
+        cache.values[:, start:stop, :, :width] = prompts.values[:, owner]
+        seeds = [request.seeds[i] for request, indices in batch for i in range(len(indices))]
+        limits = [request.sampling.max_tokens for request, indices in batch for _ in indices]
+        rows.seed[start:stop] = torch.tensor(seeds, dtype=torch.long)
+        rows.limit[start:stop] = torch.tensor(limits, dtype=torch.long)
+        rows.position[start:stop] = lengths[owner] - 1
+        rows.written[start:stop] = 0
+        rows.owner[start:stop] = [(request.key, index) for request, indices in batch for index in indices]
+        rows.count = stop
+        sampling = batch[0][0].sampling
+        self._write(rows, slice(start, stop), logits[owner], sampling.temperature, sampling.top_p)
+
+    def _write(self, rows: _Rows, where: slice, logits: Tensor, temperature: float, top_p: float) -> None:
+        """Draw a token for each row and append it."""
+        tokens, logprobs = sample(logits, uniforms(rows.seed[where], rows.written[where]), temperature, top_p)
+        column = rows.written[where].unsqueeze(-1)
+        rows.tokens[where].scatter_(1, column, tokens.unsqueeze(-1))
+        rows.logprobs[where].scatter_(1, column, logprobs.unsqueeze(-1))
+        rows.last[where] = tokens
+        rows.written[where] += 1
+        rows.position[where] += 1
+
+    def _retire(self, rows: _Rows, cache: Cache) -> Iterator[Rollout]:
+        """Give out finished rows and move the last live rows into the holes."""
+        live = rows.count
+        stopped = torch.isin(rows.last[:live], self._eos)
+        finished = (stopped | (rows.written[:live] >= rows.limit[:live])).nonzero().squeeze(-1)
+        if len(finished) == 0:
+            return
+        done = finished.tolist()
+        ended, written = stopped[finished].tolist(), rows.written[finished].tolist()
+        tokens, logprobs = rows.tokens[finished].cpu().numpy(), rows.logprobs[finished].cpu().numpy()
+        owners = [rows.owner[row] for row in done]
+        self._compact(rows, cache, done)
+        for line, (key, index) in enumerate(owners):
+            size = written[line]
+            reason = "stop" if ended[line] else "length"
+            yield Rollout(
+                key, index, tokens[line, :size], logprobs[line, :size], reason, ((self._version, size),)
+            )
+
+    def _compact(self, rows: _Rows, cache: Cache, done: list[int]) -> None:
+        keep = rows.count - len(done)
+        gone = set(done)
+        holes = [row for row in done if row < keep]
+        movers = [row for row in range(keep, rows.count) if row not in gone]
+        if holes:
+            to = torch.tensor(holes, device=self._device)
+            source = torch.tensor(movers, device=self._device)
+            length = int(rows.position[source].max()) + 1
+            for tensor in rows.tensors():
+                tensor[to] = tensor[source]
+            cache.keys[:, to, :, :length] = cache.keys[:, source, :, :length]
+            cache.values[:, to, :, :length] = cache.values[:, source, :, :length]
+            for hole, mover in zip(holes, movers, strict=True):
+                rows.owner[hole] = rows.owner[mover]
+        rows.count = keep
+
+    @torch.inference_mode()
+    def score(self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], temperature: float) -> list[Tensor]:
+        results = []
+        for prompt, response in sequences:
+            tokens = torch.tensor([*prompt, *response], device=self._device)
+            hidden = self._decoder.prefill(tokens[None], None)[0, len(prompt) - 1 : -1]
+            logprobs, _ = token_logprobs(
+                hidden, self._decoder.head_weight, tokens[len(prompt) :], temperature=temperature, chunk_size=_SCORE_CHUNK
+            )
+            results.append(logprobs.float())
+        return results
+
+
+def _pull(source: Iterator[Request], waiting: deque[Request], free: int) -> bool:
+    """Take requests until they fill `free` rows; True when there are no more."""
+    wanted = free - sum(len(request.seeds) for request in waiting)
+    while wanted > 0:
+        request = next(source, None)
+        if request is None:
+            return True
+        waiting.append(request)
+        wanted -= len(request.seeds)
+    return False
+
+
+def _rest(request: Request, taken: int) -> Request:
+    """What is left of a request after its first `taken` rollouts found room."""
+    return Request(request.key, request.tokens, request.num_rollouts, request.sampling, request.seeds[taken:])
+
+
+def _chunks(batch: list[tuple[Request, range]], max_tokens: int) -> Iterator[list[tuple[Request, range]]]:
+    """Split a prefill so that its padded size stays within `max_tokens`."""
+    part: list[tuple[Request, range]] = []
+    width = 0
+    for item in batch:
+        width = max(width, len(item[0].tokens))
+        if part and width * (len(part) + 1) > max_tokens:
+            yield part
+            part, width = [], len(item[0].tokens)
+        part.append(item)
+    if part:
+        yield part
