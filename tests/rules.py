@@ -16,16 +16,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "prorl"
 
-LAYERS = (
-    ("records", "config", "errors", "recipe", "metrics", "terminal", "distributed", "recipes"),
-    ("algorithm", "prompts", "models"),
-    ("rewards", "rollouts", "learner", "health"),
-    ("pool", "checkpoint", "schedule"),
-    ("evaluation", "report"),
-    ("train",),
-    ("launch", "cli"),
+LAYERS = tuple(
+    line.split()
+    for line in (
+        "records config errors options checks recipe recipes metrics terminal distributed seeds durable",
+        "algorithm prompts models",
+        "rewards rollouts learner health",
+        "pool checkpoint schedule",
+        "evaluation report",
+        "train",
+        "launch cli",
+    )
 )
-"""A module imports its own package and layers above its own line; the first line's modules may import each other."""
+"""A module imports its own package and the lines above its own; the first line's modules may import each other."""
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -58,7 +61,7 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return ast.parse(self.text, self.path)
 
     def at(self, node: ast.stmt | ast.expr, message: str) -> str:
         return f"{self.path}:{node.lineno} {message}"
