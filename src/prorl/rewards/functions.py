@@ -55,12 +55,13 @@ def as_score(value: object) -> Score:
     if isinstance(value, Score):
         if value.outcome not in OUTCOMES or not isinstance(value.detail, str):
             return fault(f"malformed Score: outcome {value.outcome!r}, detail of type {type(value.detail).__name__}")
-        number, outcome, detail = value.value, value.outcome, clean(value.detail)
+        outcome, detail = value.outcome, clean(value.detail)
+        value = value.value
     else:
-        number, outcome, detail = value, None, ""
-    if not isinstance(number, SupportsFloat | SupportsIndex):
-        return fault(f"the score is of type {type(number).__name__}, not a number")
-    number = float(number)
+        outcome, detail = None, ""
+    if not isinstance(value, SupportsFloat | SupportsIndex):
+        return fault(f"the score is of type {type(value).__name__}, not a number")
+    number = float(value)
     if not 0.0 <= number <= 1.0:
         return fault(f"score {number} is outside [0, 1]")
     return Score(number, outcome or _outcome(number), detail)

@@ -82,7 +82,7 @@ class _PendingLines:
         try:
             prompt, response = _parse(self._domain, text)
             self._tickets[self._pool.submit(prompt, [response])] = line
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, MemoryError) as error:
             line.score = fault(f"malformed line: {error}")
 
     def settle(self) -> list[Score]:
@@ -104,7 +104,8 @@ def _parse(domain: str, text: bytes) -> tuple[Prompt, str]:
     row = json.loads(text.decode("utf-8"))
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
-    response, answer, metadata = row.get("response"), row.get("answer"), row.get("metadata", {})
+    response, answer = row.get("response"), row.get("answer")
+    metadata = {} if row.get("metadata") is None else row["metadata"]
     if not isinstance(response, str):
         raise ValueError("`response` must be a string")
     if not isinstance(metadata, dict):

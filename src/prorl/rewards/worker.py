@@ -98,7 +98,7 @@ class _Worker:
                     return
 
     def _judge_of(self, spec: str, prompt_bytes: bytes) -> Callable[[str], object]:
-        """The verifier bound to its prompt. A built-in one is imported at its first use; failing there is an outcome."""
+        """The verifier bound to its prompt; a built-in one is imported at its first use, and failing is an outcome."""
         try:
             prompt = pickle.loads(prompt_bytes)
             if spec not in self._verifiers:

@@ -12,7 +12,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from prorl.rewards.worker import LENGTH_BYTES, Setup
 
@@ -83,8 +83,8 @@ class WorkerProcess:
         except BrokenPipeError:
             self._unsent.clear()  # it is dead, which `read` finds out
 
-    def read(self) -> list[Report]:
-        """The whole reports that have arrived. ValueError: it wrote something that is none."""
+    def read(self) -> Iterator[Report]:
+        """The whole reports that have arrived. ValueError, after the good ones: it wrote something that is none."""
         with contextlib.suppress(BlockingIOError):
             for _ in range(MAX_READS):
                 data = os.read(self.reports, READ_BYTES)
@@ -93,9 +93,10 @@ class WorkerProcess:
                 if self.ended:
                     break
         *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            yield _parse(line)
         if len(self._unread) > MAX_REPORT_BYTES:
             raise ValueError(f"a report of over {MAX_REPORT_BYTES} bytes")
-        return [_parse(line) for line in lines]
 
     def kill(self) -> str:
         """Kill it with its process group; what it reported before can still be read. Returns how it ended."""
