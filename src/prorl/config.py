@@ -125,7 +125,7 @@ class Reward:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
     advantage: str = option("group", choices=("group", "batch", "loo", "dr"))
-    """`group`: GRPO; `batch`: group mean off, whitened over the batch (v2); `loo`: leave-one-out; `dr`: no deviation."""
+    """`group`: GRPO; `batch`: whitened over the batch (v2); `loo`: leave-one-out; `dr`: without the deviation."""
     clip_low: float = option(0.2, low=0.0, high=1.0)
     """Lower clip of the importance ratio (the paper: 0.2)."""
     clip_high: float = option(0.4, low=0.0)

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """The configuration or an input is wrong: one line that names it, its value, what is allowed and the fix. Exit 2."""
+    """The configuration or an input is wrong: one line with its name, its value, what is allowed, the fix. Exit 2."""
 
 
 class RunFailed(RuntimeError):

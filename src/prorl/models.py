@@ -1,12 +1,15 @@
 """Load a causal language model and its tokenizer, from the package, a local folder or the Hugging Face hub."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from prorl import config
 from prorl.errors import UserError
@@ -25,6 +28,18 @@ class LoadedModel:
     dtype: torch.dtype
     eos_ids: tuple[int, ...]
     """Every end token of the generation configuration and the tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a plan needs to know of a model."""
+
+    parameters: int
+    vocabulary: int
+    cache_bytes: int
+    """Keys and values, a token."""
+    engine_bytes: int
+    """Of one of the engine's weights."""
 
 
 def mini_base_path() -> Path:
@@ -46,25 +61,55 @@ def resolve_dtype(options: config.Model, device: torch.device) -> torch.dtype:
     return _DTYPES[options.dtype]
 
 
-def load(options: config.Model) -> LoadedModel:
-    """Load what `model.path` names; a model that is not there is a `UserError`."""
+def _source(options: config.Model) -> str:
+    """Where `from_pretrained` finds the model."""
     source = str(mini_base_path()) if options.path == MINI_BASE else options.path
-    looks_local = source.startswith((".", "/", "~"))
-    if looks_local:
+    if source.startswith((".", "/", "~")):
         source = str(Path(source).expanduser())
         if not (Path(source) / "config.json").is_file():
             raise UserError(f"model.path = {options.path}: no config.json there; give a model's folder or a hub name")
-    device = resolve_device(options)
-    revision = {"revision": options.revision} if options.revision else {}
+    return source
+
+
+@contextmanager
+def _loading(options: config.Model) -> Iterator[dict[str, str]]:
+    """What goes wrong in here is the user's model; gives the arguments that name the revision."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **revision)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **revision)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        yield {"revision": options.revision} if options.revision else {}
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"model.path = {options.path}: cannot load it; give a folder, a hub name that this machine can reach, "
             f"or {MINI_BASE} ({reason})"
         ) from None
+
+
+def measure(options: config.Model) -> Size:
+    """A model's size from its configuration alone; no weights are read."""
+    source = _source(options)
+    with _loading(options) as revision:
+        settings = AutoConfig.from_pretrained(source, **revision)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(settings)
+    plain = settings.to_dict()
+    heads = plain["num_attention_heads"]
+    head_size = plain.get("head_dim") or plain["hidden_size"] // heads
+    bytes_each = resolve_dtype(options, resolve_device(options)).itemsize
+    kv_heads = plain.get("num_key_value_heads") or heads
+    return Size(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        vocabulary=plain["vocab_size"],
+        cache_bytes=2 * plain["num_hidden_layers"] * kv_heads * head_size * bytes_each,
+        engine_bytes=bytes_each,
+    )
+
+
+def load(options: config.Model) -> LoadedModel:
+    """Load what `model.path` names; a model that is not there is a `UserError`."""
+    source, device = _source(options), resolve_device(options)
+    with _loading(options) as revision:
+        tokenizer = AutoTokenizer.from_pretrained(source, **revision)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **revision)
     model = model.to(device).eval()
     return LoadedModel(
         model=model,

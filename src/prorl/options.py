@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from typing import Any, NamedTuple, get_args, get_origin
 
 from prorl import config as declarations
@@ -48,8 +48,6 @@ def literal(value: Any) -> str:
             return f"[{', '.join(map(literal, value))}]"
         case Mapping():
             return f"{{{', '.join(f'{key_text(key)} = {literal(item)}' for key, item in value.items())}}}"
-        case Source():
-            return literal({field.name: getattr(value, field.name) for field in fields(Source)})
         case int() if value.bit_length() > 64:
             return hex(value)
         case _:
@@ -114,12 +112,8 @@ def make_config(name: str, sections: Sections) -> Config:
 
 
 def plain_sections(config: Config) -> Sections:
-    """Every option of a phase, by section and name in the order of `config.py`."""
-    sections = {name: getattr(config, name) for name in SECTIONS}
-    return {
-        name: {field.name: getattr(section, field.name) for field in fields(section)}
-        for name, section in sections.items()
-    }
+    """Every option of a phase, by section and name in the order of `config.py`; sources as tables."""
+    return {name: asdict(getattr(config, name)) for name in SECTIONS}
 
 
 def option_field(section: str, option: str) -> Field[Any] | None:

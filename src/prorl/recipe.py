@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prorl.checks import RUN_SECTIONS, check
-from prorl.config import Config, Phase, Run, Source
+from prorl.config import Config, Phase, Run
 from prorl.errors import UserError
 from prorl.options import (
     Sections,
@@ -59,11 +59,11 @@ def load_run(recipe: str, overrides: Sequence[str] = ()) -> Run:
     """The run of a packaged recipe or a `.toml` file, under `section.option=value` overrides; UserError in one line."""
     path = _find(recipe)
     read = _read(path, ())
-    over = _stacked(map(_override, overrides))
+    over = tuple(map(_override, overrides))
     with _named(_label(path)):
         _refuse_run_options(read)
         phases = tuple(
-            make_config(phase.name or read.name, _stacked((*read.layers, *phase.layers, over)))
+            make_config(phase.name or read.name, _stacked((*read.layers, *phase.layers, *over)))
             for phase in read.phases or (_Phase("", ()),)
         )
         run = Run(name=read.name, phases=phases)
@@ -111,7 +111,7 @@ def difference(old: Run, new: Run) -> list[str]:
     lines += everywhere
     for number, phase in enumerate(changes, start=1):
         lines += [f"phase {number}: {line}" for line in phase if line not in everywhere]
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _table(header: str, options: Mapping[str, Any]) -> list[str]:
@@ -130,15 +130,15 @@ def _changes(old: Config, new: Config) -> list[str]:
 
 def _leaves(config: Config) -> Iterator[tuple[str, str]]:
     """Each value with its full key, both as TOML; tables and sources taken apart."""
+    yield "name", literal(config.name)
     for section, options in plain_sections(config).items():
         for option, value in options.items():
             key = f"{section}.{option}"
             if isinstance(value, dict):
                 yield from ((f"{key}.{key_text(name)}", literal(item)) for name, item in value.items())
-            elif isinstance(value, tuple) and any(isinstance(item, Source) for item in value):
-                for number, item in enumerate(value):
-                    for field in fields(item):
-                        yield f"{key}[{number}].{field.name}", literal(getattr(item, field.name))
+            elif isinstance(value, tuple) and any(isinstance(item, dict) for item in value):
+                for number, source in enumerate(value):
+                    yield from ((f"{key}[{number}].{name}", literal(item)) for name, item in source.items())
             else:
                 yield key, literal(value)
 

@@ -315,7 +315,7 @@ def _reset_event(
         "steps_since_reset": seen.step - seen.last_reset,
         "score": score,
         "best_score": seen.best_score,
-        "best_step": seen.best_step,
+        "best_step": None if seen.best_score is None else seen.best_step,
         "bar_score": seen.bar_score,
         "stale_validations": seen.stale_validations,
         "kl": None if kl is None else finite(kl),

@@ -13,11 +13,16 @@ from prorl.records import Batch
 class Learner(Protocol):
     """Holds policy, reference policy and optimizer."""
 
+    version: int
+    """Counts the changes of the policy; an engine of another version is out of date."""
+
     def update(self, batch: Batch, config: Config, learning_rate: float) -> dict[str, float]:
         """One optimizer step a mini-batch; the metrics of the whole update."""
         ...
 
-    def reset(self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config) -> None:
+    def reset(
+        self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config
+    ) -> None:
         """Hard reset: None takes the weights of the policy as it is. The optimizer follows `config.reset.optimizer`."""
         ...
 

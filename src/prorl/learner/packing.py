@@ -110,9 +110,7 @@ def _buckets(starts: np.ndarray, lengths: np.ndarray, device: torch.device) -> I
         places = np.arange(longest)
         valid = places[None] < lengths[first:last, None]
         index = starts[first:last, None] + np.where(valid, places[None], 0)
-        yield Bucket(
-            torch.from_numpy(index).to(device), None if valid.all() else torch.from_numpy(valid).to(device)
-        )
+        yield Bucket(torch.from_numpy(index).to(device), None if valid.all() else torch.from_numpy(valid).to(device))
         first = last
 
 

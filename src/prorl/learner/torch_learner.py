@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from prorl.algorithm.kl import KL, kl_clamped
 from prorl.algorithm.logprobs import token_logprobs
@@ -34,6 +35,8 @@ class TorchLearner:
         self._reference_home = torch.device("cpu") if config.learner.reference_on_host else self._device
         self._reference.to(self._reference_home)
         self._optimizer = self._new_optimizer(config)
+        self.version = 0
+        """Counts the changes of the policy in this process."""
 
     def _new_optimizer(self, config: Config) -> torch.optim.AdamW:
         options = config.optimizer
@@ -46,11 +49,11 @@ class TorchLearner:
         )
 
     def update(self, batch: Batch, config: Config, learning_rate: float) -> dict[str, float]:
+        if not batch.minibatches:
+            return {}
         for group in self._optimizer.param_groups:
             options = config.optimizer
-            group.update(
-                lr=learning_rate, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay
-            )
+            group.update(lr=learning_rate, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay)
         totals: dict[str, float] = defaultdict(float)
         old: list[list[Tensor] | None] = [None] * len(batch.minibatches)
         self._model.train(config.learner.activation_checkpointing)
@@ -68,12 +71,19 @@ class TorchLearner:
                 finite = self._accumulate(packs, old[index], config, totals, measure_engine=False)
             self._step(finite, config, totals)
         self._model.eval()
+        self.version += 1
         if needs_reference:
             self._reference.to(self._reference_home)
         return _metrics(totals, config)
 
     def _accumulate(
-        self, packs: Sequence[Pack], old: list[Tensor] | None, config: Config, totals: dict[str, float], *, measure_engine: bool
+        self,
+        packs: Sequence[Pack],
+        old: list[Tensor] | None,
+        config: Config,
+        totals: dict[str, float],
+        *,
+        measure_engine: bool,
     ) -> bool:
         """Backward over a mini-batch's packs; False when a loss was not finite.
 
@@ -124,7 +134,7 @@ class TorchLearner:
         totals["weight"] += float(weight.sum())
         return token_mean(values, torch.ones_like(values, dtype=torch.bool), num_tokens)
 
-    def _logprobs(self, model: nn.Module, part: Pack, config: Config) -> tuple[Tensor, Tensor]:
+    def _logprobs(self, model: PreTrainedModel, part: Pack, config: Config) -> tuple[Tensor, Tensor]:
         """Log-probs and entropy `[T]` of a pack's response tokens at the sampling temperature."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             hidden = model.get_decoder()(
@@ -156,9 +166,12 @@ class TorchLearner:
         self._optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def reset(self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config) -> None:
+    def reset(
+        self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config
+    ) -> None:
         if policy is not None:
             _copy_into(self._model, policy, "policy")
+            self.version += 1
         new = dict(reference) if reference is not None else dict(self.weights())
         blend = config.reset.blend
         if blend < 1.0:
@@ -174,7 +187,7 @@ class TorchLearner:
     @torch.no_grad()
     def evaluate(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
         """The policy's log-probs of the rows' responses, in the rows' order."""
-        result = {}
+        result: dict[int, Tensor] = {}
         for part in micro_batches(rows, config.learner.token_budget):
             values, _ = self._logprobs(self._model, pack(part, self._device), config)
             sizes = [len(row.response_tokens) for row in part]
@@ -193,6 +206,7 @@ class TorchLearner:
             _copy_into(self._model, state["weights"], "policy")
             _copy_into(self._reference, state["reference"], "reference")
         self._optimizer.load_state_dict(state["optimizer"])
+        self.version += 1
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:

@@ -40,6 +40,14 @@ class Stream:
     def domains(self) -> list[str]:
         return sorted({prompts.domain for prompts in self._sets})
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each domain's share of the stream."""
+        shares = dict.fromkeys(self.domains, 0.0)
+        for prompts, weight in zip(self._sets, self._weights, strict=True):
+            shares[prompts.domain] += weight / sum(self._weights)
+        return shares
+
     def draw(self, count: int, boost: Mapping[str, float]) -> list[tuple[int, Prompt]]:
         """The next `count` prompts with their positions; `boost` multiplies the domains' quotas."""
         drawn = []

@@ -1,6 +1,6 @@
 """Stage 1: the only place where text becomes tokens and tokens become text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -27,7 +27,7 @@ class Template:
         text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Iterable[int]) -> str:
         """Text of a response without its end token; other special tokens stay visible to the verifier."""
         ids = [int(token) for token in tokens]
         if ids and ids[-1] in self._eos_ids:

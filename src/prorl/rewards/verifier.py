@@ -201,6 +201,9 @@ class VerifierPool:
         # Read before the last look at the pipes: a pause of this process between the two must not look like lateness.
         now = time.monotonic()
         events = self._selector.select(wait_seconds)
+        for worker in tuple(self._workers):
+            if now >= self._deadline(worker):
+                self._replace(worker, 'x', self._timeout())
         while events:
             for key, mask in events:
                 self._serve(key.data, mask)

@@ -48,7 +48,7 @@ def sample(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) ->
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
     """The smallest set of tokens that holds `top_p` of the mass (Holtzman et al., 1904.09751), renormalised `[B V]`."""
-    ordered, order = probs.sort(-1, descending=True, stable=True)
+    ordered, order = probs.sort(dim=-1, descending=True, stable=True)
     outside = ordered.cumsum(-1) - ordered >= top_p
     ordered = ordered.masked_fill(outside, 0.0)
     kept = torch.zeros_like(probs).scatter_(-1, order, ordered)

@@ -15,8 +15,8 @@ from transformers import PretrainedConfig
 
 from prorl.algorithm.logprobs import token_logprobs
 from prorl.errors import UserError
-from prorl.records import Request, Rollout
-from prorl.rollouts.decoder import Cache, Decoder
+from prorl.records import FinishReason, Request, Rollout
+from prorl.rollouts.decoder import Cache, Decoder, supports
 from prorl.rollouts.sampler import sample, uniforms
 
 _REFILL_SHARE = 4  # refill when a quarter of the rows is free
@@ -66,6 +66,11 @@ class TorchEngine:
         self._cache: Cache | None = None
         self._version = -1
 
+    @staticmethod
+    def supports(config: PretrainedConfig) -> bool:
+        """Whether the engine computes that architecture exactly."""
+        return supports(config)
+
     @property
     def version(self) -> int:
         return self._version
@@ -82,7 +87,10 @@ class TorchEngine:
         source, waiting = iter(requests), deque[Request]()
         rows = _Rows(self._num_rows, self._max_length, self._device)
         cache = self._cache = self._cache or Cache(
-            self._decoder.shape, self._num_rows, self._max_length, torch.empty(0, dtype=self._dtype, device=self._device)
+            self._decoder.shape,
+            self._num_rows,
+            self._max_length,
+            torch.empty(0, dtype=self._dtype, device=self._device),
         )
         exhausted, temperature, top_p = False, 1.0, 1.0
         while True:
@@ -109,6 +117,7 @@ class TorchEngine:
         batch: list[tuple[Request, range]] = []
         while waiting and free > 0:
             request = waiting.popleft()
+            self._check(request)
             done = request.num_rollouts - len(request.seeds)
             take = min(free, len(request.seeds))
             batch.append((request, range(done, done + take)))
@@ -118,6 +127,14 @@ class TorchEngine:
         for part in _chunks(batch, self._num_rows * self._max_length // 4):
             self._prefill(part, rows, cache)
         yield from self._retire(rows, cache)
+
+    def _check(self, request: Request) -> None:
+        size = len(request.tokens) + request.sampling.max_tokens
+        if size > self._max_length or not request.tokens:
+            raise UserError(
+                f"a prompt of {len(request.tokens)} tokens with {request.sampling.max_tokens} to generate: the engine "
+                f"holds 1 to {self._max_length} in all; raise data.max_prompt_tokens or rollouts.max_response_tokens"
+            )
 
     def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows, cache: Cache) -> None:
         lengths = torch.tensor([len(request.tokens) for request, _ in batch], device=self._device)
@@ -168,10 +185,8 @@ class TorchEngine:
         self._compact(rows, cache, done)
         for line, (key, index) in enumerate(owners):
             size = written[line]
-            reason = "stop" if ended[line] else "length"
-            yield Rollout(
-                key, index, tokens[line, :size], logprobs[line, :size], reason, ((self._version, size),)
-            )
+            reason: FinishReason = "stop" if ended[line] else "length"
+            yield Rollout(key, index, tokens[line, :size], logprobs[line, :size], reason, ((self._version, size),))
 
     def _compact(self, rows: _Rows, cache: Cache, done: list[int]) -> None:
         keep = rows.count - len(done)
@@ -197,7 +212,11 @@ class TorchEngine:
             tokens = torch.tensor([*prompt, *response], device=self._device)
             hidden = self._decoder.prefill(tokens[None], None)[0, len(prompt) - 1 : -1]
             logprobs, _ = token_logprobs(
-                hidden, self._decoder.head_weight, tokens[len(prompt) :], temperature=temperature, chunk_size=_SCORE_CHUNK
+                hidden,
+                self._decoder.head_weight,
+                tokens[len(prompt) :],
+                temperature=temperature,
+                chunk_size=_SCORE_CHUNK,
             )
             results.append(logprobs.float())
         return results

@@ -1,0 +1,238 @@
+"""What a run is put together from: built once by `open_run`, rebuilt in part at a new phase, closed at the end.
+
+`train.py` uses the parts in the order of a step; nothing here decides anything.
+"""
+
+import logging
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from prorl import models, schedule
+from prorl.checkpoint import Checkpoints, Snapshot
+from prorl.config import Config, Run
+from prorl.evaluation.measure import boundary_problems, validate
+from prorl.evaluation.problems import validation_problems
+from prorl.learner.torch_learner import TorchLearner
+from prorl.models import LoadedModel
+from prorl.pool import Pool
+from prorl.prompts.mixture import Stream
+from prorl.prompts.template import Template
+from prorl.recipe import to_toml
+from prorl.records import Prompt, Report
+from prorl.rewards.verifier import VerifierPool
+from prorl.rollouts.engine import Engine
+from prorl.rollouts.generate_engine import GenerateEngine
+from prorl.rollouts.torch_engine import TorchEngine
+from prorl.schedule import ResetAction, ScheduleState
+
+_LOG = logging.getLogger(__name__)
+_VERSIONED = ("prorl", "torch", "transformers")
+
+
+@dataclass(slots=True)
+class PhaseParts:
+    """What depends on the phase's recipe."""
+
+    config: Config
+    template: Template
+    engine: Engine
+    verifiers: VerifierPool
+    problems: list[Prompt]
+    pool: Pool
+
+    def close(self) -> None:
+        self.verifiers.close()
+        self.engine.close()
+
+
+def make_engine(loaded: LoadedModel, config: Config) -> Engine:
+    """The engine that the recipe names; `torch` falls back to `generate` for architectures it does not know."""
+    name = config.rollouts.engine
+    if name == "torch" and not TorchEngine.supports(loaded.model.config):
+        kind = type(loaded.model).__name__
+        _LOG.warning("the embedded engine does not know %s: rollouts go through transformers' generate, slower", kind)
+        name = "generate"
+    return ENGINES[name](loaded, config)
+
+
+def _torch_engine(loaded: LoadedModel, config: Config) -> Engine:
+    return TorchEngine(
+        loaded.model.config,
+        eos_ids=loaded.eos_ids,
+        max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
+        token_budget=config.rollouts.token_budget,
+        dtype=loaded.dtype,
+        device=loaded.device,
+    )
+
+
+def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
+    return GenerateEngine(
+        loaded.model,
+        eos_ids=loaded.eos_ids,
+        max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
+        token_budget=config.rollouts.token_budget,
+        dtype=loaded.dtype,
+    )
+
+
+ENGINES: dict[str, Callable[[LoadedModel, Config], Engine]] = {"torch": _torch_engine, "generate": _generate_engine}
+
+
+def make_verifiers(config: Config, reading: Literal["strict", "tolerant"] = "strict") -> VerifierPool:
+    """The recipe's verifier processes."""
+    options = config.reward
+    return VerifierPool(
+        reading=reading,
+        workers=options.workers,
+        timeout_seconds=options.timeout_seconds,
+        memory_mb=options.memory_mb,
+        functions=options.functions,
+    )
+
+
+def open_stream(config: Config, seed: int) -> Stream:
+    """The phase's stream of prompts at its start; evaluation problems are held out of it."""
+    held_out: set[str] = set()
+    if config.evaluation.every:
+        held_out |= {problem.text for problem in validation_problems(config)}
+    if config.evaluation.boundary_samples:
+        held_out |= {problem.prompt.text for problem in boundary_problems(config)}
+    return Stream(config.data, config.filter, seed=seed, held_out=frozenset(held_out))
+
+
+def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callable[[str], None]) -> PhaseParts:
+    """Build the parts of a phase, its stream at the start."""
+    problems = validation_problems(config) if config.evaluation.every else []
+    stream = open_stream(config, seed)
+    template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
+    engine = make_engine(loaded, config)
+    verifiers = make_verifiers(config)
+    pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
+    return PhaseParts(config, template, engine, verifiers, problems, pool)
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything a run has that is not a pure function."""
+
+    run: Run
+    loaded: LoadedModel
+    learner: TorchLearner
+    checkpoints: Checkpoints
+    phase: PhaseParts
+    sampling: Callable[[str], None]
+    progress: Callable[[str], None]
+    base: Mapping[str, Tensor]
+    """The weights that the run began with."""
+    versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _VERSIONED})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.phase.close()
+
+    @property
+    def pool(self) -> Pool:
+        return self.phase.pool
+
+    def sync(self) -> None:
+        """Bring the engine to the learner's weights."""
+        if self.phase.engine.version != self.learner.version:
+            self.phase.engine.load_weights(self.learner.weights(), self.learner.version)
+
+    def validate(self, config: Config) -> Report:
+        parts = self.phase
+        return validate(
+            parts.problems,
+            parts.engine,
+            parts.template,
+            parts.verifiers,
+            config,
+            seed=self.run.train.seed,
+            progress=self.progress,
+        )
+
+    def reset(self, action: ResetAction) -> None:
+        """Apply a reset to the learner; the best policy comes from its checkpoint."""
+        best = None
+        if action.reference == "best" or action.roll_back:
+            best = self.checkpoints.load_weights(self.checkpoints.at(action.reference_step), "policy")
+        self.learner.reset(
+            best if action.reference == "best" else None, best if action.roll_back else None, self.phase.config
+        )
+
+    def enter_phase(self, config: Config) -> None:
+        """Rebuild what the new phase's recipe changes; the stream goes on at its position."""
+        old = self.phase
+        new = open_phase(self.loaded, config, self.run.train.seed, self.sampling)
+        new.pool.carry_over(old.pool)
+        self.phase = new
+        old.close()
+
+    def save(self, state: ScheduleState, *, reset: bool) -> Path:
+        """Write the checkpoint of the step that `state` has completed."""
+        learner = self.learner.state_dict()
+        snapshot = Snapshot(
+            step=state.step,
+            state={"schedule": state.to_json(), "pool": self.phase.pool.state_dict()},
+            weights=learner["weights"],
+            reference=learner["reference"],
+            reference_id=f"{self.run.model.path}@{state.last_reset}",
+            optimizer=learner["optimizer"],
+            config_toml=to_toml(self.run),
+            versions=self.versions,
+        )
+        pinned = {"best": state.best_step} if state.best_step else {}
+        return self.checkpoints.save(
+            snapshot, write_model_files=self._write_model_files, pinned=pinned, kind="reset" if reset else "regular"
+        )
+
+    def restore(self, snapshot: Snapshot) -> ScheduleState:
+        """Put a checkpoint's state into the parts."""
+        state = ScheduleState.from_json(snapshot.state["schedule"])
+        self.learner.load_state_dict(
+            {"weights": snapshot.weights, "reference": snapshot.reference, "optimizer": snapshot.optimizer}
+        )
+        config = schedule.phase(self.run, state)
+        if config is not self.phase.config:
+            self.phase.close()
+            self.phase = open_phase(self.loaded, config, self.run.train.seed, self.sampling)
+        self.phase.pool.load_state_dict(snapshot.state["pool"])
+        return state
+
+    def _write_model_files(self, folder: Path) -> None:
+        model = self.loaded.model
+        model.config.save_pretrained(folder)
+        if model.generation_config is not None:
+            model.generation_config.save_pretrained(folder)
+        self.loaded.tokenizer.save_pretrained(folder)
+
+
+def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: Callable[[str], None]) -> Parts:
+    """Load the model and build the parts of the first phase; `sampling` is told of rollouts and may abandon them."""
+    if run.model.threads:
+        torch.set_num_threads(run.model.threads)
+    loaded = models.load(run.model)
+    config = run.phases[0]
+    learner = TorchLearner(loaded, config)
+    base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
+    checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
+    phase = open_phase(loaded, config, run.train.seed, sampling)
+    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base)
+
+
+def host_bytes() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

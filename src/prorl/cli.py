@@ -1,0 +1,92 @@
+"""The command line: arguments, which module runs a command, and exit codes. No command's work is done here.
+
+Exit codes: 0 done, 1 the run failed, 2 the user's input is wrong, 130 interrupted.
+"""
+
+import prorl.environment  # noqa: F401, I001  (before anything that imports torch)
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from prorl import __version__
+from prorl.errors import RunFailed, UserError
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS = {
+    "train": "train a model as a recipe says",
+    "plan": "print what a recipe means before anything runs",
+    "reset": "ask a running job for a hard reset",
+    "report": "write a run's report.html",
+    "doctor": "say what this machine can do",
+    "data": "look at built-in data",
+    "verify": "judge JSON Lines of answers",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = _Parser(prog="prorl", description="Prolonged reinforcement learning with verifiable rewards.")
+    root.add_argument("--version", action="version", version=f"prorl {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    by_name = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    for name in ("train", "plan"):
+        by_name[name].add_argument("recipe", metavar="RECIPE", help="a packaged recipe's name or a .toml file")
+        by_name[name].add_argument(
+            "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="an option, in TOML"
+        )
+    by_name["train"].add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
+    by_name["train"].add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR")
+    by_name["reset"].add_argument("run", metavar="RUN", help="run folder")
+    by_name["report"].add_argument("run", metavar="RUN", help="run folder")
+    shown = by_name["data"].add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = shown.add_parser("show", help="print problems of the mini suite, or where the shipped base lies")
+    show.add_argument("name", metavar="NAME", help="mini, mini_hard or mini-base")
+    show.add_argument("--path", action="store_true", help="print the folder only (mini-base)")
+    show.add_argument("--task", default="", help="one task family")
+    show.add_argument("--level", type=int, default=0, help="one level")
+    show.add_argument("--count", type=int, default=1, help="problems a level")
+    show.add_argument("--seed", type=int, default=0, help="number of the first problem")
+    by_name["verify"].add_argument("--domain", required=True, help="name of the verifier, for example mini")
+    by_name["verify"].add_argument("--workers", type=int, default=1, help="verifier processes")
+    by_name["verify"].add_argument("--timeout", type=float, default=10.0, help="seconds an answer")
+    by_name["verify"].add_argument("--tolerant", action="store_true", help="the format-tolerant reading")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every expected error is one line on standard error."""
+    try:
+        parsed = parser().parse_args(arguments)
+        module = importlib.import_module(f"prorl.commands.{parsed.command}")
+        code = int(module.run(parsed))
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _fail(error, WRONG_INPUT)
+    except RunFailed as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe has left; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _fail(reason: object, code: int) -> int:
+    line = " ".join(str(reason).split())
+    sys.stderr.write(f"prorl: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""`prorl doctor`: what this machine can do."""
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from prorl.models import mini_base_path
+from prorl.rewards.verifier import VerifierPool
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line a finding; 1 when something that every run needs does not work."""
+    lines = [
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("packages", ", ".join(f"{name} {version(name)}" for name in ("prorl", "torch", "transformers"))),
+        ("cores", f"{len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()}"),
+        ("threads", f"{torch.get_num_threads()} (OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', '')})"),
+        ("memory", _memory()),
+        ("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free in {Path.cwd()}"),
+        ("gpu", _gpu()),
+        ("vllm", "installed" if importlib.util.find_spec("vllm") else "not installed (the torch engine needs none)"),
+        ("base model", str(mini_base_path()) if (mini_base_path() / "config.json").is_file() else "MISSING"),
+        ("verifiers", _verifiers()),
+        ("sandbox", "none: the code domain with its sandbox is not part of this version"),
+    ]
+    for name, text in lines:
+        sys.stdout.write(f"{name:<12}{text}\n")
+    return int(any(text.startswith("MISSING") for _, text in lines))
+
+
+def _memory() -> str:
+    if sys.platform != "linux":
+        return "unknown on this system"
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return f"{pages * size / 2**30:.1f} GiB"
+
+
+def _gpu() -> str:
+    if not torch.cuda.is_available():
+        return "none: everything runs on the CPU"
+    names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(f"{p.name} ({p.total_memory / 2**30:.0f} GiB)" for p in names)
+
+
+def _verifiers() -> str:
+    with VerifierPool(workers=1, timeout_seconds=5.0, memory_mb=2048):
+        return "worker processes start and answer"

@@ -1,0 +1,22 @@
+"""Process settings that must stand before torch is imported; importing this module makes them.
+
+Passive OpenMP waiting: a spinning thread whose partner has lost its core burns its time in a barrier, which on a shared
+machine costs a factor of four. Fixed thread counts: a sum split another way rounds another way, and a resumed run must
+round as it did before.
+"""
+
+import os
+
+_SETTINGS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)

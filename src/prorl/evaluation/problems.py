@@ -1,0 +1,50 @@
+"""Stage 7: fixed held-out problems, level by level, the same for every run and every model."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from prorl.config import Config, Source
+from prorl.prompts.mini import make_prompt
+from prorl.prompts.sources import MINI_SUITES, mini_levels, read_rows
+from prorl.records import Prompt
+from prorl.seeds import stream_seed
+
+_MAX_TRIES = 50
+
+
+def held_out(sources: tuple[Source, ...], per_level: int, purpose: str) -> list[Prompt]:
+    """`per_level` problems of each level of the sources, without repeated texts where the level has that many.
+
+    Generated problems depend on `purpose` and level only. Rows of a file are taken in the file's order.
+    """
+    problems: list[Prompt] = []
+    for source in sources:
+        if source.source in MINI_SUITES:
+            for task, level in mini_levels(source):
+                problems += _generated(task, level, per_level, purpose, source.domain)
+        else:
+            by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
+            for row in read_rows(source):
+                by_level[row.domain, row.task, row.level].append(row)
+            problems += [row for rows in by_level.values() for row in rows[:per_level]]
+    return problems
+
+
+def validation_problems(config: Config) -> list[Prompt]:
+    """The problems that decide resets; those of the training sources' levels where the recipe names no others."""
+    options = config.evaluation
+    return held_out(options.sources or config.data.sources, options.problems_per_level, "validation")
+
+
+def _generated(task: str, level: int, count: int, purpose: str, domain: str) -> list[Prompt]:
+    problems: list[Prompt] = []
+    texts: set[str] = set()
+    for number in range(count):
+        for attempt in range(_MAX_TRIES):
+            seed = abs(stream_seed(purpose, task, level, number, attempt))
+            prompt = make_prompt(task, level, seed)
+            if prompt.text not in texts:
+                break
+        texts.add(prompt.text)
+        problems.append(replace(prompt, verifier="mini", domain=domain or prompt.domain))
+    return problems

@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: the run stops at the next safe point, saved. A second Ctrl-C stops at once."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(Exception):
+    """The step is abandoned before it changed anything."""
+
+
+class Interrupts:
+    """Catches the signals while it is open, in the main thread."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self.requested = False
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._note("interrupted: saving at the next safe point (again: stop at once, back to the last checkpoint)")
+
+    def check(self) -> None:
+        """Called where a step may be abandoned."""
+        if self.requested:
+            raise Interrupted

@@ -1,0 +1,297 @@
+"""Around the loop: the run folder, resuming, recording, saving and ending. No stage of a step lives here."""
+
+import json
+import math
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from prorl import schedule
+from prorl.assembly import Parts, host_bytes, open_run
+from prorl.boundary_run import write_boundary
+from prorl.checkpoint import Checkpoints, Snapshot
+from prorl.config import Config, Run
+from prorl.durable import truncate_jsonl
+from prorl.errors import RunFailed, UserError
+from prorl.evaluation.validate import report_metrics
+from prorl.interrupt import Interrupts
+from prorl.metrics import MetricsWriter, read_jsonl
+from prorl.pool import Filled
+from prorl.recipe import difference, load_run, to_toml
+from prorl.records import Batch, Group, Report
+from prorl.report.html import write_report
+from prorl.schedule import Decision, Event, ScheduleState
+from prorl.terminal import Progress, summary
+
+RESET_REQUEST = "reset.request"
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended."""
+
+    folder: Path
+    steps: int
+    outcome: str
+    """`done` or `interrupted`."""
+    metrics: Mapping[str, float]
+    """Of the last step of this process."""
+
+
+class Clock:
+    """Seconds of the parts of a step, and of all of it since the clock was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[f"seconds/{name}"] = time.perf_counter() - start
+
+    def total(self) -> dict[str, float]:
+        return {**self.seconds, "seconds/step": time.perf_counter() - self._start}
+
+
+class Session:
+    """A run in its folder."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        folder: Path,
+        state: ScheduleState,
+        writer: MetricsWriter,
+        progress: Progress,
+        signals: Interrupts,
+    ) -> None:
+        self.run, self.parts, self.folder, self.state = parts.run, parts, folder, state
+        self._writer, self._progress, self._signals = writer, progress, signals
+        self._saved_step = state.step if parts.checkpoints.at(state.step).exists() else -1
+        self._pool_state: Mapping[str, Any] = {}
+        self._failure: str | None = None
+        self._metrics: dict[str, float] = {}
+
+    @property
+    def stopped(self) -> bool:
+        return self._signals.requested or self._failure is not None
+
+    def begin_step(self) -> None:
+        """Remember where the stream stands, in case the step is abandoned."""
+        self._pool_state = self.parts.pool.state_dict()
+
+    def restore_pool(self) -> None:
+        """An abandoned step has drawn nothing."""
+        self.parts.pool.load_state_dict(self._pool_state)
+
+    def validation_due(self, state: ScheduleState, config: Config) -> bool:
+        """At the first step, every `evaluation.every` steps, and at the last one."""
+        every, number = config.evaluation.every, state.step + 1
+        return every > 0 and (number == 1 or number % every == 0 or number == self.run.train.steps)
+
+    def reset_requested(self) -> bool:
+        return (self.folder / RESET_REQUEST).exists()
+
+    def metrics(
+        self,
+        filled: Filled,
+        batch: Batch,
+        updated: Mapping[str, float],
+        report: Report | None,
+        state: ScheduleState,
+        learning_rate: float,
+        clock: Clock,
+    ) -> dict[str, float]:
+        """Everything that was measured in the step; what does not apply is absent."""
+        metrics: dict[str, float] = {"phase": state.phase, **filled.metrics, **batch.metrics, **updated}
+        metrics["groups/kept"] -= batch.metrics.get("groups/dead_after_shaping", 0.0)
+        if report is not None:
+            metrics |= report_metrics(report)
+        metrics |= {"learning_rate": learning_rate, "memory/host_bytes": host_bytes(), **clock.total()}
+        return metrics
+
+    def record(self, metrics: dict[str, float], decision: Decision, filled: Filled, batch: Batch) -> None:
+        """Write down what happened in the step, for people and for programs."""
+        state = decision.state
+        self._metrics = metrics
+        self._writer.write(state.step, metrics)
+        for event in decision.events:
+            self._writer.event(event.to_json())
+            self._progress.note(_described(event))
+        for prompt_id, index in filled.timeouts:
+            self._writer.event(Event(state.step, "timeout", {"prompt": prompt_id, "index": index}).to_json())
+        samples = _sample_records(state.step, filled.groups, self.run.train.samples_per_step)
+        _append(self.folder / "samples.jsonl", samples)
+        if metrics.get("updates_skipped", 0.0) > 0:
+            (self.folder / "bad_batches").mkdir(exist_ok=True)
+            _append(self.folder / "bad_batches" / f"step_{state.step}.jsonl", _batch_records(batch))
+        self._progress.step(state.step, metrics)
+
+    def save_if_due(self, decision: Decision) -> None:
+        """Checkpoint at a reset, a new best, the end, and every `train.checkpoint_every` steps."""
+        every, step = self.run.train.checkpoint_every, decision.state.step
+        if decision.checkpoint or (every and step % every == 0):
+            self._save(decision.state, reset=decision.reset is not None)
+        if decision.reset and decision.reset.trigger == "manual":
+            (self.folder / RESET_REQUEST).unlink(missing_ok=True)
+        if decision.failed:
+            self._failure = decision.stop
+
+    def _save(self, state: ScheduleState, *, reset: bool) -> None:
+        self._progress.status("saving")
+        self.parts.save(state, reset=reset)
+        self._saved_step = state.step
+
+    def _say(self, text: str) -> None:
+        for line in text.splitlines():
+            self._progress.note(line)
+
+    def finish(self, state: ScheduleState) -> RunResult:
+        """Save what is not saved; after the last step measure the boundary, write the report and print the summary."""
+        if self._saved_step != state.step:
+            self._save(state, reset=False)
+        self._progress.close()
+        where = self.parts.checkpoints.at(state.step)
+        if self._failure:
+            raise RunFailed(f"step {state.step}: {self._failure}; saved in {where}, see {self.folder}/events.jsonl")
+        if self._signals.requested or not schedule.done(self.run, state):
+            self._progress.note(f"saved step {state.step} in {where}; --resume goes on from there")
+            return RunResult(self.folder, state.step, "interrupted", self._metrics)
+        headline = ""
+        if schedule.phase(self.run, state).evaluation.boundary_samples:
+            headline = write_boundary(self.parts, self.folder, self._progress)
+        write_report(self.folder)
+        self._say(
+            summary(
+                self.folder,
+                read_jsonl(self.folder / "metrics.jsonl"),
+                read_jsonl(self.folder / "events.jsonl"),
+                total_steps=self.run.train.steps,
+                boundary=headline,
+                commands=[f"prorl report {self.folder}"],
+            )
+        )
+        return RunResult(self.folder, state.step, "done", self._metrics)
+
+
+@contextmanager
+def open_session(
+    run: Run, folder: Path, *, resume: bool, changes: Collection[str], terminal: TextIO
+) -> Iterator[Session]:
+    """Claim the folder, build the parts, put a checkpoint into them, and open the run's files."""
+    checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
+    found = _newest(checkpoints, run, changes) if resume else None
+    _claim(folder, run, resume=resume)
+    start = found.step if found else 0
+    progress = Progress(terminal, run.train.steps, start=start)
+    with ExitStack() as stack:
+        signals = stack.enter_context(Interrupts(progress.note))
+
+        def status(text: str) -> None:
+            signals.check()
+            progress.status(text)
+
+        for problem in checkpoints.problems:
+            progress.note(f"passed over: {problem}")
+        parts = stack.enter_context(open_run(run, folder, status, progress.status))
+        state = parts.restore(found) if found else ScheduleState()
+        truncate_jsonl(folder / "samples.jsonl", start)
+        writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
+        stack.callback(writer.close)
+        stack.callback(progress.close)
+        if resume:
+            writer.event(Event(start, "resume", {}).to_json())
+            progress.note(f"resumed at step {start}")
+        yield Session(parts, folder, state, writer, progress, signals)
+
+
+def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Snapshot | None:
+    """The checkpoint to go on from; refused when the recipe has changed in more than `changes`."""
+    path = checkpoints.latest()
+    if path is None and checkpoints.problems:
+        raise UserError(f"no checkpoint in {checkpoints.folder} can be used: {checkpoints.problems[0]}")
+    if path is None:
+        return None
+    snapshot = checkpoints.load(path)
+    before = load_run(str(path / "config.toml"))
+    unasked = [line for line in difference(before, run) if not any(f"{key}:" in line for key in changes)]
+    if unasked:
+        more = f" (and {len(unasked) - 1} more)" if len(unasked) > 1 else ""
+        raise UserError(
+            f"{path}: the recipe has changed since this checkpoint: {unasked[0]}{more}; "
+            "resume with the old recipe, or ask for the change with --set"
+        )
+    return snapshot
+
+
+def _claim(folder: Path, run: Run, *, resume: bool) -> None:
+    """Take the folder for this run; one that holds another run is never overwritten."""
+    if not resume and (folder / "config.toml").exists():
+        raise UserError(f"{folder}: holds a run already; go on with --resume, or choose another folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.toml").write_text(to_toml(run), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None
+
+
+def _described(event: Event) -> str:
+    numbers = ", ".join(f"{name} {_short(value)}" for name, value in event.numbers.items())
+    return f"step {event.step}: {event.event}: {numbers}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _sample_records(step: int, groups: tuple[Group, ...], count: int) -> list[dict[str, Any]]:
+    """A rollout of each of the first groups, another one each step."""
+    records = []
+    for group in groups[:count]:
+        index = step % len(group.rollouts)
+        score = group.scores[index]
+        records.append(
+            {
+                "step": step,
+                "position": group.position,
+                "domain": group.prompt.domain,
+                "task": group.prompt.task,
+                "level": group.prompt.level,
+                "prompt": group.prompt.text,
+                "response": group.texts[index],
+                "score": score.value,
+                "outcome": score.outcome,
+                "detail": score.detail,
+            }
+        )
+    return records
+
+
+def _batch_records(batch: Batch) -> list[dict[str, Any]]:
+    """The rows of a batch whose update was not finite."""
+    return [
+        {
+            "minibatch": number,
+            "prompt_tokens": list(row.prompt_tokens),
+            "response_tokens": row.response_tokens.tolist(),
+            "behaviour_logprobs": [_json_number(value) for value in row.behaviour_logprobs.tolist()],
+            "advantage": _json_number(row.advantage),
+        }
+        for number, rows in enumerate(batch.minibatches)
+        for row in rows
+    ]
+
+
+def _json_number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _append(path: Path, records: list[dict[str, Any]]) -> None:
+    if records:
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
