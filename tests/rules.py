@@ -19,12 +19,18 @@ PACKAGE = ROOT / "src" / "prorl"
 LAYERS = tuple(
     line.split()
     for line in (
-        "records config errors options checks recipe recipes metrics terminal distributed seeds durable",
+        "records config errors options checks recipe recipes "
+        "metrics terminal distributed seeds durable environment interrupt",
         "algorithm prompts models",
         "rewards rollouts learner health",
+        "judging",
         "pool checkpoint schedule",
         "evaluation report",
+        "assembly",
+        "boundary_run",
+        "session",
         "train",
+        "commands",
         "launch cli",
     )
 )

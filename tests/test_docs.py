@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prorl.cli import COMMANDS
 from prorl.recipe import load_run
 from prorl.records import Prompt
 from prorl.rewards.functions import load_verifier
@@ -74,6 +75,11 @@ def test_reward_functions_of_the_documents_judge(document: Path, tmp_path: Path)
         assert verifier(prompt, " 42").value == 1.0
         assert verifier(prompt, "43").value == 0.0
         assert verifier(prompt, "43").outcome == "wrong"
+
+
+def test_readme_lists_every_command() -> None:
+    listed = re.findall(r"^\| `prorl (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
 
 
 def test_names_of_the_paper_map_exist() -> None:
