@@ -1,10 +1,12 @@
 """Write `docs/options.md` from `src/prorl/config.py`: run it after a change of an option."""
 
+import itertools
 from pathlib import Path
 
-from prorl.recipe import option_rows, recipe_names
+from prorl.recipe import option_rows
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
+ESCAPED_BAR = r"\|"
 HEAD = """\
 # Options
 
@@ -26,21 +28,13 @@ else replaces. `model` and `train` belong to the whole run and must be the same 
 
 
 def page() -> str:
-    """The whole page."""
-    lines = [HEAD, f"Packaged recipes: {', '.join(f'`{name}`' for name in recipe_names())}."]
-    section = ""
-    for row in option_rows():
-        if row.key.partition(".")[0] != section:
-            section = row.key.partition(".")[0]
-            lines += [
-                "",
-                f"## {section}",
-                "",
-                "| option | type | default | allowed | meaning |",
-                "|---|---|---|---|---|",
-            ]
-        cells = (f"`{row.key}`", row.type, f"`{row.default}`", row.allowed, row.doc)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    """The whole page: a table a section."""
+    lines = [HEAD.rstrip()]
+    for section, rows in itertools.groupby(option_rows(), lambda row: row.key.partition(".")[0]):
+        lines += ["", f"## {section}", "", "| option | type | default | allowed | meaning |", "|---|---|---|---|---|"]
+        for row in rows:
+            cells = (f"`{row.key}`", row.type, f"`{row.default}`", row.allowed, row.doc)
+            lines.append(f"| {' | '.join(cell.replace('|', ESCAPED_BAR) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 
