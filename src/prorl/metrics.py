@@ -5,7 +5,6 @@ Computes no metric and reads no clock. `docs/metrics.md` is generated from `METR
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
+from prorl.durable import truncate_jsonl
 from prorl.errors import UserError
 
 Number = int | float
@@ -134,16 +134,6 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def cut_back(path: Path, step: int) -> None:
-    """Drop the records after `step` from a JSON Lines file, and a torn last line."""
-    if not path.exists():
-        return
-    kept = [json.dumps(record) + "\n" for record in read_jsonl(path) if record["step"] <= step]
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text("".join(kept))
-    os.replace(aside, path)
-
-
 def _reopen(path: Path, step: int) -> TextIO:
-    cut_back(path, step)
+    truncate_jsonl(path, step)
     return path.open("a", encoding="utf-8")

@@ -20,6 +20,8 @@ LOG_STATUS_SECONDS = 60.0
 """Silence after which a log without a terminal gets a status line, for steps that take minutes."""
 RECENT_STEPS = 20
 """Steps that the time left is estimated from."""
+RESET_FIELDS = ("trigger", "score", "best_score", "kl")
+"""What the summary says of a reset; `events.jsonl` has the rest."""
 
 
 def _columns() -> int:
@@ -215,10 +217,13 @@ def _event_lines(kind: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _described(event: Mapping[str, Any]) -> str:
-    """The fields of an event: `stagnation, best 0.512, patience 3`."""
+    """The fields of an event, of a reset those that count: `stagnation, score 0.498, best_score 0.512`."""
     parts = []
+    shown = (
+        RESET_FIELDS if event["event"] == "reset" else tuple(name for name in event if name not in ("step", "event"))
+    )
     for name, value in event.items():
-        if name not in ("step", "event"):
+        if name in shown:
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
             parts.append(text if name in ("trigger", "reason") else f"{name} {text}")
     return ", ".join(parts)

@@ -190,7 +190,7 @@ def test_summary(tmp_path: Path) -> None:
         )
     ]
     events = [
-        {"step": 2, "event": "reset", "trigger": "stagnation", "best": 0.75, "patience": 3},
+        {"step": 2, "event": "reset", "trigger": "stagnation", "optimizer": "clear", "best_score": 0.75, "kl": 0.01},
         {"step": 3, "event": "timeout", "prompt": "x"},
         {"step": 3, "event": "phase", "from": 0, "to": 1, "reason": "steps"},
     ]
@@ -211,7 +211,7 @@ validation         first (1)      best (2)      last (3)
   logic                                            0.125
   math                 0.500         0.500         0.625
 resets
-  step 2: stagnation, best 0.75, patience 3
+  step 2: stagnation, best_score 0.75, kl 0.01
 phases
   step 3: from 0, to 1, steps
 timeouts    1

@@ -6,13 +6,13 @@ page's own policy forbids any.
 
 import json
 import math
-import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from prorl.durable import replace_file
 from prorl.errors import UserError
 from prorl.metrics import read_jsonl
 from prorl.report.charts import MAX_POINTS, Mark, Series, line_chart, stacked_chart
@@ -71,9 +71,8 @@ def write_report(run_folder: Path) -> Path:
         f"<title>{safe(run_folder.resolve().name)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(sections)}</body></html>\n"
     )
-    path, aside = run_folder / "report.html", run_folder / "report.html.tmp"
-    aside.write_text(page, encoding="utf-8")
-    os.replace(aside, path)
+    path = run_folder / "report.html"
+    replace_file(path, [page.encode()])
     return path
 
 
