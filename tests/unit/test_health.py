@@ -137,6 +137,21 @@ def test_shares_are_the_same_for_counts_and_for_fractions() -> None:
         assert alarm["value"] == 0.25
 
 
+def test_a_bound_of_zero_is_a_bound() -> None:
+    """Only entropy and KL are off at 0."""
+    options = Health(max_truncated=0.0, max_verifier_errors=0.0, max_dead_groups=0.0, max_engine_kl=0.0, window=1)
+    bad = {
+        "truncated_fraction": 0.1,
+        "outcomes/error": 1,
+        "outcomes/wrong": 9,
+        "groups/drawn": 9,
+        "groups/kept": 8,
+        "kl/engine": 0.1,
+    }
+    assert outcomes(options, [bad])[0][0] == [rule for rule in RULES if rule not in ("min_entropy", "max_kl")]
+    assert outcomes(options, [{"outcomes/wrong": 9, "groups/drawn": 9, "groups/kept": 9}]) == [([], False)]
+
+
 def test_dead_share_without_surplus() -> None:
     _, (alarm,), _ = check_health(
         Health(max_dead_groups=0.5, window=1), HealthState(), {"groups/drawn": 8, "groups/kept": 2}

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from schedule_runs import Inputs, play, run_of
 
 from prorl.config import Health, Optimizer, Phase, Reset
 from prorl.errors import UserError
@@ -21,6 +20,7 @@ from prorl.schedule import (
     learning_rate,
     phase,
 )
+from schedule_runs import Inputs, play, run_of
 
 
 def test_a_suppressed_trigger_is_not_among_those_of_a_manual_reset() -> None:
@@ -59,7 +59,7 @@ def test_numbers_of_a_reset() -> None:
 def test_numbers_that_do_not_apply_are_absent_and_nan_is_text() -> None:
     run = run_of(Reset(interval=1))
     plain, odd = play(run, Inputs(2, kl={2: math.nan}), resumed=False)
-    assert {"score", "best_score", "bar_score", "kl"} & plain.events[0].numbers.keys() == set()
+    assert {"score", "best_score", "best_step", "bar_score", "kl"} & plain.events[0].numbers.keys() == set()
     assert odd.events[0].numbers["kl"] == "nan"
 
 
@@ -123,10 +123,11 @@ def test_new_best_and_checkpoints() -> None:
 
 
 def test_the_best_of_a_phase_stays_until_the_next_phases_first_validation() -> None:
-    run = run_of(Phase(steps=2), ())
-    decisions = play(run, Inputs(4, scores={1: 0.9, 4: 0.1}), resumed=True)
-    assert [d.state.best_step for d in decisions] == [1, 1, 1, 4]
-    assert [d.new_best for d in decisions] == [True, False, False, True]
+    run = run_of(Phase(steps=3), ())
+    decisions = play(run, Inputs(5, scores={2: 0.9, 3: 0.8, 5: 0.1}), resumed=True)
+    assert [d.state.best_step for d in decisions] == [0, 2, 2, 2, 5]
+    assert [d.new_best for d in decisions] == [False, True, False, False, True]
+    assert [d.state.stale_validations for d in decisions] == [0, 0, 0, 0, 0]
 
 
 def test_phase_in_force() -> None:
@@ -203,6 +204,8 @@ def test_a_kept_optimizer_is_as_old_as_its_last_clear() -> None:
     state = ScheduleState(step=6, phase=1, history=records)
     assert (state.optimizer_started, state.last_reset, state.reference_step, state.phase_resets) == (3, 5, 2, 0)
     assert replace(state, phase=0).phase_resets == 1
+    fresh = ScheduleState()
+    assert (fresh.optimizer_started, fresh.last_reset, fresh.reference_step, fresh.phase_resets) == (0, 0, 0, 0)
 
 
 def full_state() -> ScheduleState:

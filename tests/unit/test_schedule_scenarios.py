@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from schedule_runs import Inputs, every, labels, play, run_of
 
 from prorl.config import Phase, Reset, Run
 from prorl.schedule import AUTOMATIC, ResetRecord, ScheduleState
+from schedule_runs import Inputs, every, labels, play, run_of
 
 FLAT = every(1, *[0.5] * 40)
 STAGNATION = Reset(patience=2)
