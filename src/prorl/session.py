@@ -22,7 +22,7 @@ from prorl.metrics import MetricsWriter, read_jsonl
 from prorl.pool import Filled
 from prorl.recipe import difference, load_run, to_toml
 from prorl.records import Batch, Group, Report
-from prorl.report.html import write_report
+from prorl.report.page import write_report
 from prorl.schedule import Decision, Event, ScheduleState
 from prorl.terminal import Progress, summary
 
@@ -90,9 +90,9 @@ class Session:
         self.parts.pool.load_state_dict(self._pool_state)
 
     def validation_due(self, state: ScheduleState, config: Config) -> bool:
-        """At the first step, every `evaluation.every` steps, and at the last one."""
+        """At the first step and every `evaluation.every` steps. Never for being the last: a longer run must be the same."""
         every, number = config.evaluation.every, state.step + 1
-        return every > 0 and (number == 1 or number % every == 0 or number == self.run.train.steps)
+        return every > 0 and (number == 1 or number % every == 0)
 
     def reset_requested(self) -> bool:
         return (self.folder / RESET_REQUEST).exists()

@@ -23,7 +23,7 @@ def token_logprobs(
 
     z_i = W h_i / temperature,  logprob_i = z_i[token_i] - logsumexp(z_i),  entropy_i = -sum_v p_iv log p_iv
 
-    ProRL samples at temperature 1.2 (arXiv 2505.24864 section 3.2); policy, old policy, reference and engine are all
+    ProRL samples at temperature 1.2 (arXiv 2505.24864); policy, old policy, reference and engine are all
     taken at the sampling temperature. `hidden[i]` predicts `tokens[i]`; the caller shifts. The log-probs are
     differentiable in `hidden` and `head_weight` (once), the entropy is not.
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 MAX_LOG_RATIO = 20.0
-"""Bound of a log-ratio before exp: e^20 = 4.9e8 is still exact enough in float32."""
+"""Bound of a log-ratio before exp (verl's), so that a far token gives a large number and not infinity."""
 
 
 def importance_ratio(

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from prorl.report.html import write_report
+from prorl.report.page import write_report
 
 
 def run(arguments: argparse.Namespace) -> int:

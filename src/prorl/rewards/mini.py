@@ -196,7 +196,7 @@ def _judge(prompt: Prompt, response: str, checks: Mapping[str, Check], readings:
         return Score(0.0, "unparsable", f"longer than {MAX_RESPONSE_CHARS} characters")
     if not response.strip():
         return Score(0.0, "unparsable", "empty")
-    task = prompt.metadata.get("task")
+    task = prompt.metadata.get("task") if isinstance(prompt.metadata, Mapping) else None
     if not isinstance(task, str) or task not in checks:
         return Score(0.0, "error", f"metadata.task must be one of {', '.join(checks)}")
     if not isinstance(prompt.answer, str) or not prompt.answer:

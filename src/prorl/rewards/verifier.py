@@ -139,7 +139,7 @@ class VerifierPool:
 
     def spec_of(self, prompt: Prompt) -> str:
         """The function that judges the prompt, as `module:function`. UserError: nobody does."""
-        if prompt.domain in self.functions:
+        if not prompt.verifier and prompt.domain in self.functions:
             return self.functions[prompt.domain]
         name = prompt.verifier or prompt.domain
         table = TABLES[self.reading]
@@ -201,9 +201,6 @@ class VerifierPool:
         # Read before the last look at the pipes: a pause of this process between the two must not look like lateness.
         now = time.monotonic()
         events = self._selector.select(wait_seconds)
-        for worker in tuple(self._workers):
-            if now >= self._deadline(worker):
-                self._replace(worker, 'x', self._timeout())
         while events:
             for key, mask in events:
                 self._serve(key.data, mask)
@@ -303,7 +300,6 @@ class VerifierPool:
             self._count_failed_start(worker, reason)
         if worker.in_flight and not worker.retiring:
             chunk = worker.in_flight[0]
-            chunk.lost += not chunk.started
             to_blame = (late is None or worker.current() == suspect) if chunk.started else chunk.lost >= MAX_LOST
             if to_blame:
                 verdict = late if late is not None and chunk.started else fault(reason)

@@ -1,0 +1,115 @@
+"""Resuming is exact: every metric of every step and the final weights equal the uninterrupted run's, bit for bit."""
+
+import random
+import signal
+import time
+
+import pytest
+from runs import prorl, records, reproducible, start, write_recipe
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    recipe = write_recipe(folder)
+    done = prorl("train", recipe, "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    return recipe, folder / "run"
+
+
+def final_bytes(folder):
+    checkpoint = folder / "checkpoints" / "step_12"
+    names = ("policy/model.safetensors", "reference.safetensors", "optimizer.safetensors")
+    return [(checkpoint / name).read_bytes() for name in names]
+
+
+def kill_and_resume(recipe, out, kills, pause):
+    """Kill the run `kills` times at random moments, then let it end."""
+    resume = []
+    for _ in range(kills):
+        process = start("train", recipe, "--out", out, *resume)
+        time.sleep(pause())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        resume = ["--resume"] if (out / "config.toml").exists() else []
+    done = prorl("train", recipe, "--out", out, *resume)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_run_has_what_the_others_are_compared_in(reference):
+    _, folder = reference
+    resets = [event for event in records(folder, "events") if event["event"] == "reset"]
+    assert resets
+    assert resets[0]["trigger"] == "stagnation"
+    steps = reproducible(folder)
+    assert [record["step"] for record in steps] == list(range(1, 13))
+    assert all(record["kl/reference"] > 0 for record in steps[1:] if record["step"] - 1 not in {e["step"] for e in resets})
+
+
+def test_kl_is_nearly_zero_in_the_step_after_a_reset(reference):
+    """The first mini-batch after a reset has policy = reference, so only later mini-batches add KL."""
+    _, folder = reference
+    by_step = {record["step"]: record["kl/reference"] for record in reproducible(folder)}
+    first = next(event["step"] for event in records(folder, "events") if event["event"] == "reset")
+    assert by_step[first + 1] < 0.5 * by_step[first]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_random_moments(reference, tmp_path, seed):
+    recipe, folder = reference
+    rng = random.Random(seed)
+    kill_and_resume(recipe, tmp_path / "run", 2, lambda: rng.uniform(2.5, 6.0))
+    assert reproducible(tmp_path / "run") == reproducible(folder)
+    assert final_bytes(tmp_path / "run") == final_bytes(folder)
+
+
+def test_resumed_after_its_end_it_does_nothing(reference):
+    recipe, folder = reference
+    before = reproducible(folder)
+    done = prorl("train", recipe, "--out", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert reproducible(folder) == before
+
+
+def test_ctrl_c_saves_and_resumes(reference, tmp_path):
+    recipe, folder = reference
+    process = start("train", recipe, "--out", tmp_path / "run")
+    while not (tmp_path / "run" / "metrics.jsonl").exists() or len(records(tmp_path / "run")) < 4:
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    done = prorl("train", recipe, "--out", tmp_path / "run", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert reproducible(tmp_path / "run") == reproducible(folder)
+    assert final_bytes(tmp_path / "run") == final_bytes(folder)
+
+
+def test_into_a_differently_seeded_process_with_a_half_written_checkpoint(reference, tmp_path, monkeypatch):
+    recipe, folder = reference
+    out = tmp_path / "run"
+    assert prorl("train", recipe, "--out", out, "--set", "train.steps=5").returncode == 0
+    torn = out / "checkpoints" / "step_9"
+    torn.mkdir()
+    (torn / "manifest.json").write_text("{")
+    monkeypatch.setenv("PYTHONHASHSEED", "77")
+    done = prorl("train", recipe, "--out", out, "--resume", "--set", "train.steps=12")
+    assert done.returncode == 0, done.stderr
+    assert "step_9" in done.stdout
+    assert reproducible(out) == reproducible(folder)
+    assert final_bytes(out) == final_bytes(folder)
+
+
+def test_a_changed_recipe_is_refused_with_the_difference(reference, tmp_path):
+    _, folder = reference
+    changed = tmp_path / "tiny.toml"
+    changed.write_text(write_recipe(tmp_path).read_text().replace("learning_rate = 1e-3", "learning_rate = 2e-3"))
+    before = (folder / "config.toml").read_bytes()
+    done = prorl("train", changed, "--out", folder, "--resume")
+    assert done.returncode == 2
+    assert "optimizer.learning_rate: 0.001 -> 0.002" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (folder / "config.toml").read_bytes() == before
