@@ -139,7 +139,7 @@ class VerifierPool:
 
     def spec_of(self, prompt: Prompt) -> str:
         """The function that judges the prompt, as `module:function`. UserError: nobody does."""
-        if not prompt.verifier and prompt.domain in self.functions:
+        if prompt.domain in self.functions:
             return self.functions[prompt.domain]
         name = prompt.verifier or prompt.domain
         table = TABLES[self.reading]
@@ -300,6 +300,7 @@ class VerifierPool:
             self._count_failed_start(worker, reason)
         if worker.in_flight and not worker.retiring:
             chunk = worker.in_flight[0]
+            chunk.lost += not chunk.started
             to_blame = (late is None or worker.current() == suspect) if chunk.started else chunk.lost >= MAX_LOST
             if to_blame:
                 verdict = late if late is not None and chunk.started else fault(reason)

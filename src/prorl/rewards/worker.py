@@ -90,7 +90,7 @@ class _Worker:
                 started = time.monotonic()
                 score, out_of_memory = _guarded(judge, response)
                 seconds = time.monotonic() - started
-                if False:
+                if os.getpid() != self._pid:
                     os._exit(0)  # a child that the reward function forked and did not end
                 self._report("score", score.value, score.outcome, score.detail, seconds)
                 if out_of_memory:
