@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from prorl.algorithm import logprobs as logprobs_module
 from prorl.algorithm.logprobs import token_logprobs
 
 
@@ -145,6 +146,36 @@ def test_16_bit_input_is_summed_in_32() -> None:
         assert reference.grad is not None
         assert leaf.grad.dtype == torch.bfloat16
         torch.testing.assert_close(leaf.grad.double(), reference.grad, rtol=2**-8, atol=1e-3)
+
+
+def test_16_bit_factors_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The CUDA path on a CPU: factors stay bfloat16, products are exact. Log-probs then lose nothing; gradients lose
+    # the rounding of (p - onehot), a relative 2^-9 a term.
+    monkeypatch.setattr(logprobs_module, "_factor_dtype", lambda hidden: hidden.dtype)
+    draw = torch.Generator().manual_seed(6)
+    values = torch.randn(12, 8, generator=draw).bfloat16(), torch.randn(20, 8, generator=draw).bfloat16()
+    tokens = torch.randint(20, (12,), generator=draw)
+
+    # The real call on the meta device takes these types, gives float32 results and gradients of the leaves' type.
+    leaves = [value.to("meta").requires_grad_() for value in values]
+    logprobs, entropy = token_logprobs(*leaves, tokens.to("meta"), temperature=1.2, chunk_size=8)
+    assert logprobs.dtype == entropy.dtype == torch.float32
+    logprobs.sum().backward()
+    assert [leaf.grad.dtype for leaf in leaves if leaf.grad is not None] == [torch.bfloat16, torch.bfloat16]
+
+    monkeypatch.setattr(logprobs_module, "_product", lambda left, right: left.float() @ right.float())
+    leaves = [value.clone().requires_grad_() for value in values]
+    exact = [value.double().requires_grad_() for value in values]
+    logprobs, entropy = token_logprobs(*leaves, tokens, temperature=1.2, chunk_size=8)
+    expected = _slow(*exact, tokens, 1.2)
+    torch.testing.assert_close(logprobs.double(), expected[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(entropy.double(), expected[1], rtol=1e-5, atol=1e-5)
+    logprobs.sum().backward()
+    expected[0].sum().backward()
+    for leaf, reference in zip(leaves, exact, strict=True):
+        assert leaf.grad is not None
+        assert reference.grad is not None
+        torch.testing.assert_close(leaf.grad.double(), reference.grad, rtol=0.02, atol=0.02)
 
 
 def test_32_bit_weight_under_16_bit_hidden_states() -> None:

@@ -12,8 +12,8 @@ def is_informative(scores: Sequence[float | int], *, min_spread: float | int, fl
     max(s) - min(s) > min_spread,  with s = score where score >= floor, else 0
 
     Dynamic sampling of ProRL (arXiv 2505.24864) and DAPO (arXiv 2503.14476 eq. 11): with scores 0 and 1 it keeps
-    0 < #correct < G. Scores are the verifier's, before shaping, so that a length term cannot fake a spread. Fewer than two scores never
-    teach. A spread equal to `min_spread` is flat: 0 keeps every group that is not exactly flat.
+    0 < #correct < G. Scores are the verifier's, before shaping, so that a length term cannot fake a spread. Fewer than
+    two scores never teach. A spread equal to `min_spread` is flat; 0 keeps every group that is not exactly flat.
     """
     counted = [score if score >= floor else 0.0 for score in scores]
     return len(counted) >= 2 and max(counted) - min(counted) > min_spread

@@ -70,7 +70,10 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(
         ctx: Any, grad: Float[Tensor, " N"], _: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        """With p = softmax(z): d logprob / d z = onehot - p, so  grad h = g/T (onehot - p) W,  grad W likewise."""
+        """With p = softmax(z): d logprob / d z = onehot - p, so  grad h = g/T (onehot - p) W,  grad W likewise.
+
+        The weight's gradient is summed in float32 over the chunks; autograd gives it the weight's type.
+        """
         hidden, head_weight, tokens = ctx.saved_tensors
         kind = _factor_dtype(hidden)
         weight = head_weight.to(kind)
@@ -85,12 +88,10 @@ class _TokenLogprobs(torch.autograd.Function):
             residual.scatter_(-1, tokens[rows, None], -1.0, reduce="add")
             residual = residual.to(kind)
             if grad_hidden is not None:
-                grad_hidden[rows] = (_product(residual, weight) * scale[rows]).to(hidden.dtype)
+                grad_hidden[rows] = _product(residual, weight) * scale[rows]
             if grad_weight is not None:
                 _add_product(grad_weight, residual.t(), (chunk * scale[rows]).to(kind))
             del residual
-        if grad_weight is not None:
-            grad_weight = grad_weight.to(head_weight.dtype)
         return grad_hidden, grad_weight, None, None, None
 
 
