@@ -2,8 +2,9 @@
 
     python scripts/train_mini_base.py --out src/prorl/assets/mini_base
 
-Single-threaded and deterministic for a seed. Writes the model in Hugging Face format, its tokenizer, `training.json`
-and a card. Does no reinforcement learning.
+Two phases: a constant learning rate, then a new optimizer whose rate falls to 2 %. Single-threaded and deterministic
+for a seed on one machine. Writes the model in Hugging Face format, its tokenizer, `training.json` and a card. Does no
+reinforcement learning.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import string
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -45,6 +47,15 @@ class Taught:
     tail: float = 0.05
 
 
+@dataclass(slots=True)
+class Progress:
+    """What has been done so far, over both phases."""
+
+    steps: int = 0
+    tokens: int = 0
+    cpu_seconds: float = 0.0
+
+
 TAUGHT: dict[str, Taught] = {
     "add": Taught(2.0, 3),
     "run": Taught(2.0, 3),
@@ -70,9 +81,9 @@ CARD = """# mini base
 A Llama of {parameters:,} parameters with one token a character, for the mini suite of `prorl` (`docs/mini.md`).
 Trained from scratch on generated problems only; no natural language, no data set, no reinforcement learning.
 
-- Made by `python scripts/train_mini_base.py --steps {steps} --seed {seed} --hidden-size {hidden_size}`:
-  {tokens:,} tokens, {seconds} seconds on one CPU thread. Bit-equal repeats need the same machine and versions
-  (`training.json`).
+- Made by `python scripts/train_mini_base.py --steps {steps} --decay-steps {decay_steps} --seed {seed}`:
+  {tokens:,} tokens, {cpu_seconds} CPU seconds on one thread. Bit-equal repeats need the same machine and the versions
+  of `training.json`.
 - SHA-256 of `model.safetensors`: `{sha256}`
 - License: Apache-2.0, as the repository.
 
@@ -198,11 +209,14 @@ def train_step(
     return total
 
 
-def learning_rate_factor(step: int, num_steps: int) -> float:
-    """Warm up over 50 steps, hold to 60 %, then fall linearly to 2 %."""
-    warm_up = min(1.0, (step + 1) / 50)
-    progress = step / num_steps
-    return warm_up * (1.0 if progress < 0.6 else 1.0 - 0.98 * (progress - 0.6) / 0.4)
+def constant(step: int, num_steps: int) -> float:
+    """Learning-rate factor of the first phase: warm up over 50 steps, then 1."""
+    return min(1.0, (step + 1) / 50)
+
+
+def decaying(step: int, num_steps: int) -> float:
+    """Learning-rate factor of the second phase: warm up over 50 steps, falling linearly to 2 %."""
+    return min(1.0, (step + 1) / 50) * (1.0 - 0.98 * step / num_steps)
 
 
 @torch.no_grad()
@@ -245,14 +259,15 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
     (out / "README.md").write_text(write_card(facts))
 
 
-def describe(arguments: argparse.Namespace, num_parameters: int, num_tokens: int, seconds: float) -> dict[str, object]:
+def describe(arguments: argparse.Namespace, progress: Progress, num_parameters: int) -> dict[str, object]:
     """The facts of `training.json`."""
     return {
         "seed": arguments.seed,
-        "steps": arguments.steps,
+        "steps": progress.steps,
+        "decay_steps": arguments.decay_steps,
         "hidden_size": arguments.hidden_size,
-        "tokens": num_tokens,
-        "seconds": round(seconds),
+        "tokens": progress.tokens,
+        "cpu_seconds": round(progress.cpu_seconds),
         "parameters": num_parameters,
         "taught": {
             name: {
@@ -271,38 +286,65 @@ def describe(arguments: argparse.Namespace, num_parameters: int, num_tokens: int
     }
 
 
+def run_phase(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    arguments: argparse.Namespace,
+    progress: Progress,
+    phase: Literal["constant", "decay"],
+) -> None:
+    """Train one phase with an optimizer and a sample stream of its own."""
+    num_steps = arguments.steps - arguments.decay_steps if phase == "constant" else arguments.decay_steps
+    factor = constant if phase == "constant" else decaying
+    rng = random.Random(arguments.seed if phase == "constant" else f"{arguments.seed}/decay")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, num_steps))
+    ids = {character: index for index, character in enumerate(ALPHABET, start=3)}
+    recent: list[float] = []
+    started = time.process_time() - progress.cpu_seconds
+    for _ in range(num_steps):
+        samples = draw_batch(rng, ids, arguments.tokens_per_step)
+        recent.append(train_step(model, optimizer, samples))
+        schedule.step()
+        progress.steps += 1
+        progress.tokens += sum(len(tokens) for tokens, _ in samples)
+        progress.cpu_seconds = time.process_time() - started
+        if progress.steps % 100 == 0:
+            loss, recent = sum(recent) / len(recent), []
+            print(f"step {progress.steps} loss {loss:.4f} {progress.cpu_seconds:.0f} CPU s", flush=True)
+        if progress.steps % arguments.report_every == 0:
+            report_accuracy(model, tokenizer)
+
+
 def main() -> None:
-    """Parse the arguments, train, report, save."""
+    """Parse the arguments, train both phases, save after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000, help="of both phases")
+    parser.add_argument("--decay-steps", type=int, default=1000, help="of the second phase")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("src/prorl/assets/mini_base"))
+    parser.add_argument("--start", type=Path, help="folder written after the first phase: do the second only")
     parser.add_argument("--hidden-size", type=int, default=64)
     parser.add_argument("--tokens-per-step", type=int, default=3072)
     parser.add_argument("--report-every", type=int, default=1000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    rng = random.Random(arguments.seed)
-    tokenizer, model = build_tokenizer(), build_model(arguments.hidden_size)
-    ids = {character: index for index, character in enumerate(ALPHABET, start=3)}
+    tokenizer, progress = build_tokenizer(), Progress()
+    if arguments.start:
+        model = LlamaForCausalLM.from_pretrained(arguments.start).train()
+        facts = json.loads((arguments.start / "training.json").read_text())
+        progress = Progress(facts["steps"], facts["tokens"], facts["cpu_seconds"])
+    else:
+        model = build_model(arguments.hidden_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{num_parameters:,} parameters", flush=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, arguments.steps))
-    num_tokens, recent, started = 0, [], time.perf_counter()
-    for step in range(1, arguments.steps + 1):
-        samples = draw_batch(rng, ids, arguments.tokens_per_step)
-        recent.append(train_step(model, optimizer, samples))
-        schedule.step()
-        num_tokens += sum(len(tokens) for tokens, _ in samples)
-        if step % 100 == 0:
-            print(f"step {step} loss {sum(recent) / len(recent):.4f} {time.perf_counter() - started:.0f} s", flush=True)
-            recent = []
-        if step % arguments.report_every == 0 or step == arguments.steps:
-            report_accuracy(model, tokenizer)
-            facts = describe(arguments, num_parameters, num_tokens, time.perf_counter() - started)
-            save(model, tokenizer, arguments.out, facts)
+    if not arguments.start:
+        run_phase(model, tokenizer, arguments, progress, "constant")
+        save(model, tokenizer, arguments.out, describe(arguments, progress, num_parameters))
+    run_phase(model, tokenizer, arguments, progress, "decay")
+    report_accuracy(model, tokenizer)
+    save(model, tokenizer, arguments.out, describe(arguments, progress, num_parameters))
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def test_tolerant_reading_forgives_missing_labels():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_malformed_metadata_is_an_error_not_an_exception(family):
     good = make_prompt(family, 3, 0)
-    for metadata in ({}, {"task": None}, {"task": ["add"]}, {"task": "nonsense"}):
+    for metadata in ({}, {"task": None}, {"task": ["add"]}, {"task": "nonsense"}, None, [1]):
         assert verify(replace(good, metadata=metadata), good.answer).outcome == "error"
     assert verify(replace(good, answer=""), "x").outcome == "error"
     values = [None, 3, "", [], [1], [[1, 2]], ["abc"], {"a": 1}, "x" * 10**6, [["a", None]]]
