@@ -107,6 +107,8 @@ def kill_at_every_point(folder: Path, before: list[int], step: int) -> int:
         assert checkpoints.problems == [], (point, checkpoints.problems)
         found = checkpoints.load(latest)
         assert_consistent(found)
+        for path in work.glob("step_*"):
+            assert_consistent(checkpoints.load(path))
         # What there was before counts until the new one is complete. A given-up later step is set aside first.
         kept = [earlier for earlier in before if earlier <= step]
         assert (found.step, found.versions["run"]) in {(before[-1], "old"), (kept[-1], "old"), (step, "new")}, point

@@ -252,6 +252,8 @@ def test_harmed_checkpoint_is_refused_by_name_and_the_one_before_is_used(
     assert name in checkpoints.problems[0]
     with pytest.raises(UserError, match=f"step_4 is refused: .*{name}"):
         checkpoints.load(checkpoints.folder / "step_4")
+    if harm in (truncated, emptied, lengthened) and name != "manifest.json":
+        assert checkpoints.problems[0].endswith(": torn")
     assert checkpoints.load(checkpoints.folder / "step_3").step == 3
     if name in ("policy/model.safetensors", "manifest.json"):
         with pytest.raises(UserError, match=name):
@@ -441,7 +443,7 @@ def crash(mode: str, folder: Path) -> Any:
 
 def test_killed_at_every_operation(tmp_path: Path) -> None:
     operations = crash("points", tmp_path)
-    assert min(operations.values()) > 30, operations  # the kills did hit the save, not only its end
+    assert min(operations.values()) >= 12, operations  # the kills did hit the save, not only its end
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
