@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from prorl.config import Config, Learner, Loss, Optimizer, Rollouts
-from prorl.learner.packing import micro_batches, num_row_tokens, pack
+from prorl.learner.packing import micro_batches, num_pack_tokens, num_row_tokens, pack
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
 from prorl.records import Batch, Request, Row, Sampling
@@ -70,9 +70,9 @@ def test_greedy_equals_transformers_generate_token_for_token(kind, tied, kv):
     rollouts = {r.key: r for r in make_engine(model, budget=96 * 4).generate(requests)}
     for request in requests:
         tokens = torch.tensor([request.tokens])
-        expected = model.generate(
-            tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=24, do_sample=False
-        )[0, len(request.tokens) :].tolist()
+        expected = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=24, do_sample=False)[
+            0, len(request.tokens) :
+        ].tolist()
         assert rollouts[request.key].tokens.tolist() == expected
         assert rollouts[request.key].finish_reason == ("stop" if expected[-1] == 1 else "length")
 
@@ -122,8 +122,9 @@ def make_rows(count, seed=3):
             rng.normal(-2, 0.1, size).astype(np.float32),
             float(rng.normal()),
         )
-        for prompt in prompts(count, seed)
-    )
+        for prompt in prompts(-(-count // 3), seed)
+        for _ in range(3)
+    )[:count]
 
 
 def make_learner(model, **loss):
@@ -161,15 +162,35 @@ def test_packs_hold_every_row_once_within_the_budget():
     rows = make_rows(40)
     parts = micro_batches(rows, 200)
     assert sorted(id(row) for part in parts for row in part) == sorted(map(id, rows))
-    assert all(sum(map(num_row_tokens, part)) <= 200 for part in parts)
+    assert all(num_pack_tokens(part) <= 200 for part in parts)
     packed = pack(parts[0], torch.device("cpu"))
-    # No padding in the pack: its tokens are the rows' tokens.
-    assert packed.tokens.shape[1] == sum(map(num_row_tokens, parts[0]))
+    # No padding in the pack, and a shared prompt once.
+    assert packed.tokens.shape[1] == num_pack_tokens(parts[0])
+    assert num_pack_tokens(parts[0]) < sum(map(num_row_tokens, parts[0]))
+
+
+def test_a_group_shares_its_prompt_in_the_pack():
+    first, second = (
+        Row((7, 8, 9), np.array([2, 3]), np.zeros(2), 1.0),
+        Row((7, 8, 9), np.array([4, 5, 6]), np.zeros(3), 0.0),
+    )
+    packed = pack([second, first], torch.device("cpu"))
+    # Prompt, two of the three tokens of the longer response, one of the two of the shorter one.
+    assert packed.tokens.tolist() == [[7, 8, 9, 4, 5, 2]]
+    assert packed.positions.tolist() == [[0, 1, 2, 3, 4, 3]]
+    assert packed.predictors.tolist() == [2, 3, 4, 2, 5]
+    assert packed.targets.tolist() == [4, 5, 6, 2, 3]
 
 
 def test_update_equals_a_naive_one():
     """One mini-batch, then a second that is off-policy: weights after two steps against a plain implementation."""
-    loss = {"clip_low": 0.2, "clip_high": 0.4, "kl_coefficient": 0.1, "kl_estimator": "k2", "engine_logprobs_below": 0.0}
+    loss = {
+        "clip_low": 0.2,
+        "clip_high": 0.4,
+        "kl_coefficient": 0.1,
+        "kl_estimator": "k2",
+        "engine_logprobs_below": 0.0,
+    }
     rows = make_rows(12)
     learner, config = make_learner(make_model("llama", True, 2), **loss)
     metrics = learner.update(Batch((rows[:6], rows[6:]), {}), config, 1e-2)

@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_MIXED_PRODUCTS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
+"""Before torch 2.8 a 16-bit product has a 16-bit result."""
+
 
 def token_logprobs(
     hidden: Float[Tensor, "*tokens H"],
@@ -29,7 +32,7 @@ def token_logprobs(
 
     At most `chunk_size` rows of V numbers exist at a time, temporaries counted, in forward and backward; the backward
     pass computes the logits again. Results are float32 (float64 for float64 input). 16-bit input: on CUDA products are
-    16-bit with float32 sums and results (torch >= 2.8), elsewhere everything is float32 at the price of one float32
+    16-bit with float32 sums and results (16-bit results before torch 2.8), elsewhere everything is float32 at the price of one float32
     copy of the weight. The weight may be of another type than `hidden`, whose type decides.
     """
     assert temperature > 0, f"temperature = {temperature}"
@@ -123,6 +126,8 @@ def _product(left: Float[Tensor, "A B"], right: Float[Tensor, "B C"]) -> Float[T
     """Matrix product with a float32 result for 16-bit factors."""
     if left.dtype.itemsize >= 4:
         return torch.mm(left, right)
+    if not _MIXED_PRODUCTS:
+        return torch.mm(left, right).float()
     return torch.mm(left, right, out_dtype=torch.float32)
 
 

@@ -60,8 +60,8 @@ def boundary_problems(config: Config) -> list[Problem]:
     return [
         Problem(prompt, fold, source.source, trained_on=source in config.data.sources)
         for source in sources
-        for fold in FOLDS
-        for prompt in held_out((source,), options.boundary_problems, f"boundary/{fold}")
+        for part, fold in enumerate(FOLDS)
+        for prompt in held_out((source,), options.boundary_problems, f"boundary/{fold}", part=part, parts=len(FOLDS))
     ]
 
 

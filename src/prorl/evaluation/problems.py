@@ -12,10 +12,13 @@ from prorl.seeds import stream_seed
 _MAX_TRIES = 50
 
 
-def held_out(sources: tuple[Source, ...], per_level: int, purpose: str) -> list[Prompt]:
+def held_out(
+    sources: tuple[Source, ...], per_level: int, purpose: str, *, part: int = 0, parts: int = 1
+) -> list[Prompt]:
     """`per_level` problems of each level of the sources, without repeated texts where the level has that many.
 
-    Generated problems depend on `purpose` and level only. Rows of a file are taken in the file's order.
+    Generated problems depend on `purpose` and level only. Rows of a file are taken in the file's order, every
+    `parts`-th one beginning with number `part`, so that the parts of a measurement share none.
     """
     problems: list[Prompt] = []
     for source in sources:
@@ -26,7 +29,7 @@ def held_out(sources: tuple[Source, ...], per_level: int, purpose: str) -> list[
             by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
             for row in read_rows(source):
                 by_level[row.domain, row.task, row.level].append(row)
-            problems += [row for rows in by_level.values() for row in rows[:per_level]]
+            problems += [row for rows in by_level.values() for row in rows[part::parts][:per_level]]
     return problems
 
 

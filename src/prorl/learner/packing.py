@@ -1,8 +1,9 @@
 """Stage 6: rows of a mini-batch packed into micro-batches without padding, and attention over such a pack.
 
-A pack is one long sequence; every layer but attention runs on it as it is. Attention re-pads its queries, keys and
-values into a few buckets of rows of similar length, causal within a row. Works for every model that takes its attention
-from transformers' registry.
+A pack is one long sequence: each distinct prompt once, then the responses to it, so the rollouts of a group share their
+prompt's computation. Every layer but attention runs on it as it is. Attention gathers whole rows, prompt and response,
+into a few buckets of similar length, causal within a row; what it computes a second time for a shared prompt is left
+out. Works for every model that takes its attention from transformers' registry.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,16 +25,17 @@ _BUCKET_FILL = 0.8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bucket:
-    """Rows `[R L]` of a pack with indices of their tokens; a padded place repeats the row's first token."""
+    """Rows of a pack, padded to one length: where their tokens stand, and which of them the row brings into the pack."""
 
     index: Tensor
-    valid: Tensor | None
-    """None when no row is padded."""
+    """`[R L]` places in the pack; a padded place repeats the row's first token."""
+    owned: Tensor
+    """`[R L]`: False for padding and for a prompt that an earlier row has brought in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
-    """A micro-batch. N tokens of all its rows, T of them response tokens, in the order of its rows."""
+    """A micro-batch of N tokens; T response tokens are trained, in the order of its rows."""
 
     rows: tuple[Row, ...]
     tokens: Tensor
@@ -56,61 +58,79 @@ class Pack:
 
 
 def num_row_tokens(row: Row) -> int:
-    """Tokens of a row in a pack: the last one predicts nothing and is left out."""
+    """Tokens of a row on its own: the last one predicts nothing and is left out."""
     return len(row.prompt_tokens) + len(row.response_tokens) - 1
 
 
+def num_pack_tokens(rows: Sequence[Row]) -> int:
+    """Tokens of a pack of these rows: shared prompts count once."""
+    prompts = {row.prompt_tokens for row in rows}
+    return sum(map(len, prompts)) + sum(len(row.response_tokens) - 1 for row in rows)
+
+
 def micro_batches(rows: Sequence[Row], token_budget: int) -> list[tuple[Row, ...]]:
-    """Rows, longest first, in packs of at most `token_budget` tokens; a longer row is a pack of its own."""
-    ordered = sorted(rows, key=num_row_tokens, reverse=True)
-    packs: list[tuple[Row, ...]] = []
-    current: list[Row] = []
+    """Packs of at most `token_budget` tokens, groups together, each longest row first; a longer row is alone."""
+    packs: list[list[Row]] = []
+    prompts: set[tuple[int, ...]] = set()
     size = 0
-    for row in ordered:
-        if current and size + num_row_tokens(row) > token_budget:
-            packs.append(tuple(current))
-            current, size = [], 0
-        current.append(row)
-        size += num_row_tokens(row)
-    if current:
-        packs.append(tuple(current))
-    return packs
+    for row in rows:
+        cost = len(row.response_tokens) - 1 + (0 if row.prompt_tokens in prompts else len(row.prompt_tokens))
+        if not packs or size + cost > token_budget:
+            packs.append([])
+            prompts, size, cost = set(), 0, num_row_tokens(row)
+        packs[-1].append(row)
+        prompts.add(row.prompt_tokens)
+        size += cost
+    return [tuple(sorted(part, key=num_row_tokens, reverse=True)) for part in packs]
 
 
 def pack(rows: Sequence[Row], device: torch.device) -> Pack:
     """Tensors of a micro-batch; `rows` come longest first."""
-    lengths = np.array([num_row_tokens(row) for row in rows])
-    starts = np.concatenate([[0], lengths.cumsum()[:-1]])
-    sequences = [np.concatenate([row.prompt_tokens, row.response_tokens]) for row in rows]
-    predictors = [
-        start + len(row.prompt_tokens) - 1 + np.arange(len(row.response_tokens))
-        for start, row in zip(starts, rows, strict=True)
-    ]
+    prompt_at: dict[tuple[int, ...], int] = {}
+    places, owned, tokens, positions = [], [], [], []
+    size = 0
+    for row in rows:
+        length, prompt = num_row_tokens(row), row.prompt_tokens
+        brings = prompt not in prompt_at
+        start = prompt_at.setdefault(prompt, size)
+        skipped = 0 if brings else len(prompt)
+        place = np.arange(length) + size - skipped
+        place[: len(prompt)] = start + np.arange(len(prompt))
+        sequence = np.concatenate([prompt, row.response_tokens[:-1]])
+        places.append(place)
+        owned.append(np.arange(length) >= skipped)
+        tokens.append(sequence[skipped:])
+        positions.append(np.arange(skipped, length))
+        size += length - skipped
 
     def tensor(parts: Sequence[np.ndarray], dtype: type) -> Tensor:
         return torch.from_numpy(np.concatenate(parts).astype(dtype, copy=False)).to(device)
 
     return Pack(
         rows=tuple(rows),
-        tokens=tensor([sequence[:-1] for sequence in sequences], np.int64)[None],
-        positions=tensor([np.arange(length) for length in lengths], np.int64)[None],
-        buckets=tuple(_buckets(starts, lengths, device)),
-        predictors=tensor(predictors, np.int64),
+        tokens=tensor(tokens, np.int64)[None],
+        positions=tensor(positions, np.int64)[None],
+        buckets=tuple(_buckets(places, owned, device)),
+        predictors=tensor([at[len(row.prompt_tokens) - 1 :] for at, row in zip(places, rows, strict=True)], np.int64),
         targets=tensor([row.response_tokens for row in rows], np.int64),
         behaviour_logprobs=tensor([row.behaviour_logprobs for row in rows], np.float32),
         advantages=tensor([np.full(len(row.response_tokens), row.advantage) for row in rows], np.float32),
     )
 
 
-def _buckets(starts: np.ndarray, lengths: np.ndarray, device: torch.device) -> Iterator[Bucket]:
+def _buckets(places: Sequence[np.ndarray], owned: Sequence[np.ndarray], device: torch.device) -> Iterator[Bucket]:
     first = 0
-    while first < len(lengths):
-        longest = lengths[first]
-        last = first + int(np.searchsorted(-lengths[first:], -_BUCKET_FILL * longest, side="right"))
-        places = np.arange(longest)
-        valid = places[None] < lengths[first:last, None]
-        index = starts[first:last, None] + np.where(valid, places[None], 0)
-        yield Bucket(torch.from_numpy(index).to(device), None if valid.all() else torch.from_numpy(valid).to(device))
+    while first < len(places):
+        longest, last = len(places[first]), first
+        while last < len(places) and len(places[last]) >= _BUCKET_FILL * longest:
+            last += 1
+        index = np.zeros((last - first, longest), dtype=np.int64)
+        keep = np.zeros((last - first, longest), dtype=bool)
+        for line, (place, own) in enumerate(zip(places[first:last], owned[first:last], strict=True)):
+            index[line] = place[0]
+            index[line, : len(place)] = place
+            keep[line, : len(place)] = own
+        yield Bucket(torch.from_numpy(index).to(device), torch.from_numpy(keep).to(device))
         first = last
 
 
@@ -132,12 +152,15 @@ def packed_attention(
     mixed = []
     for bucket in buckets:
         # [heads R L D] -> [R heads L D]
-        q, k, v = (x[0][:, bucket.index].transpose(0, 1) for x in (query, key, value))
+        q, k, v = (
+            x[0].index_select(1, bucket.index.flatten()).unflatten(1, bucket.index.shape).transpose(0, 1)
+            for x in (query, key, value)
+        )
         mask = _window_mask(q.shape[2], window, q.device)
         o = F.scaled_dot_product_attention(
             q, k, v, mask, is_causal=mask is None, scale=kwargs.get("scaling"), enable_gqa=heads != kv_heads
         ).transpose(1, 2)
-        mixed.append(o.flatten(0, 1) if bucket.valid is None else o[bucket.valid])
+        mixed.append(o[bucket.owned])
     return torch.cat(mixed)[None], None
 
 

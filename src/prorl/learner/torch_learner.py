@@ -124,7 +124,9 @@ class TorchLearner:
                 reference, _ = self._logprobs(self._reference, part, config)
             penalty = KL[options.kl_estimator](logprobs, reference)
             totals["kl"] += float(KL["k3"](logprobs.detach(), reference).sum())
-            totals["kl_clamped"] += float(kl_clamped(logprobs.detach(), reference).sum())
+            totals["kl_clamped"] += float(
+                kl_clamped(logprobs.detach(), reference, estimator=options.kl_estimator).sum()
+            )
             if options.kl_importance:
                 penalty = penalty * importance_ratio(logprobs, old)
             values = values + options.kl_coefficient * penalty
