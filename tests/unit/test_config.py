@@ -85,6 +85,13 @@ def test_literal(value: object, text: str) -> None:
     assert literal(value) == text
 
 
+RECIPE = """
+data = {sources = [{}], max_prompt_tokens = 1024}
+rollouts = {prompts_per_step = 32, max_response_tokens = 64}
+optimizer = {minibatch_prompts = 8}
+reset = {patience = 3}
+evaluation = {every = 20}
+"""
 REFUSED = [
     ("data.sources=[]", 'data.sources = []: name at least one source, as [{source = "mini"}]'),
     ("data.sources=[{weight=0}]", "data.sources: at least one weight must be above 0"),
@@ -150,10 +157,12 @@ REFUSED += [
 
 
 @pytest.mark.parametrize(("overrides", "message"), REFUSED, ids=[overrides for overrides, _ in REFUSED])
-def test_combinations_that_cannot_run(overrides: str, message: str) -> None:
+def test_combinations_that_cannot_run(tmp_path: Path, overrides: str, message: str) -> None:
+    recipe = tmp_path / "a.toml"
+    recipe.write_text(RECIPE)
     with pytest.raises(UserError) as caught:
-        load_run("quickstart", overrides.split(";"))
-    assert str(caught.value) == f"quickstart.toml: {message}"
+        load_run(str(recipe), overrides.split(";"))
+    assert str(caught.value) == f"{recipe}: {message}"
 
 
 @pytest.mark.parametrize(
@@ -172,8 +181,10 @@ def test_combinations_that_cannot_run(overrides: str, message: str) -> None:
         "data.sources=[{min_level=4}]",
     ],
 )
-def test_combinations_at_the_bound(overrides: str) -> None:
-    load_run("quickstart", overrides.split(";"))
+def test_combinations_at_the_bound(tmp_path: Path, overrides: str) -> None:
+    recipe = tmp_path / "a.toml"
+    recipe.write_text(RECIPE)
+    load_run(str(recipe), overrides.split(";"))
 
 
 PYTHON_REFUSED = [
