@@ -114,9 +114,12 @@ def test_forged_reports_are_scores_at_most_once_and_never_out_of_range() -> None
 
 def test_a_child_that_a_function_forked_reports_nothing() -> None:
     with open_pool() as pool:
-        (scores,) = pool.verify([(PROMPT, ["fork", "right", "wrong"])])
-        assert scores == (RIGHT, RIGHT, WRONG)
-        assert pool.outcomes.total() == 3
+        before = pool._workers[0].process.pid
+        for _ in range(3):
+            (scores,) = pool.verify([(PROMPT, ["fork", "wrong", "right"] * 4)])
+            assert scores == (RIGHT, WRONG, RIGHT) * 4
+        # A report too many would have been a breach of the protocol.
+        assert pool._workers[0].process.pid == before
 
 
 def test_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
@@ -190,10 +193,13 @@ def test_a_worker_killed_while_idle_costs_nothing() -> None:
 def test_a_busy_trainer_causes_no_timeout() -> None:
     # Eight answers of 0.2 s; the trainer is away for longer than the 1 s that each may take.
     with open_pool("slow", timeout_seconds=1.0) as pool:
+        before = pool._workers[0].process.pid
         ticket = pool.submit(PROMPT, ["0.2"] * 8)
-        pool.collect(block=False)
+        time.sleep(0.1)
+        assert pool.collect(block=False) == []  # but it learns here that the first answer has been started
         time.sleep(1.5)
         assert pool.collect(block=True) == [(ticket, (RIGHT,) * 8)]
+        assert pool._workers[0].process.pid == before
 
 
 def test_a_trainer_that_returns_late_still_finds_the_timeout() -> None:
@@ -335,7 +341,7 @@ def test_a_function_that_cannot_be_used_is_refused_at_once(
 
 def test_a_module_in_the_working_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_rewards.py").write_text("def score(completions, **kwargs): return [0.5 for _ in completions]")
-    (tmp_path / "random.py").write_text("raise RuntimeError('a file of the user shadows the standard library')")
+    (tmp_path / "pickle.py").write_text("raise RuntimeError('a file of the user shadows the standard library')")
     monkeypatch.chdir(tmp_path)
     functions: Mapping[str, str] = {"sample": "my_rewards:score"}
     with VerifierPool(workers=1, timeout_seconds=20.0, memory_mb=256, functions=functions) as pool:
