@@ -1,7 +1,7 @@
 """Every option of a run: frozen, typed, documented. `recipe.py` reads them from TOML; nothing else adds any.
 
 A field's allowed values stand in its `option(...)`: a range, a set of choices, or None where the type says it all.
-Cross-checks between sections are in `Config.__post_init__`.
+Cross-checks between sections are in `checks.py`.
 """
 
 from dataclasses import dataclass, field

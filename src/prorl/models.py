@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from prorl import config
 from prorl.errors import UserError
@@ -106,6 +107,7 @@ def measure(options: config.Model) -> Size:
 
 def load(options: config.Model) -> LoadedModel:
     """Load what `model.path` names; a model that is not there is a `UserError`."""
+    logging.disable_progress_bar()
     source, device = _source(options), resolve_device(options)
     with _loading(options) as revision:
         tokenizer = AutoTokenizer.from_pretrained(source, **revision)

@@ -13,6 +13,7 @@ from prorl import schedule
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import write_boundary
 from prorl.checkpoint import Checkpoints, Snapshot
+from prorl.checks import check
 from prorl.config import Config, Run
 from prorl.durable import truncate_jsonl
 from prorl.errors import RunFailed, UserError
@@ -90,7 +91,7 @@ class Session:
         self.parts.pool.load_state_dict(self._pool_state)
 
     def validation_due(self, state: ScheduleState, config: Config) -> bool:
-        """At the first step and every `evaluation.every` steps. Never for being the last: a longer run must be the same."""
+        """At the first step and every `evaluation.every` steps; not at the last, or a longer run would differ."""
         every, number = config.evaluation.every, state.step + 1
         return every > 0 and (number == 1 or number % every == 0)
 
@@ -184,6 +185,7 @@ def open_session(
     run: Run, folder: Path, *, resume: bool, changes: Collection[str], terminal: TextIO
 ) -> Iterator[Session]:
     """Claim the folder, build the parts, put a checkpoint into them, and open the run's files."""
+    check(run)
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     found = _newest(checkpoints, run, changes) if resume else None
     _claim(folder, run, resume=resume)

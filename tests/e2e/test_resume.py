@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+
 from runs import prorl, records, reproducible, start, write_recipe
 
 
@@ -44,7 +45,9 @@ def test_the_reference_run_has_what_the_others_are_compared_in(reference):
     assert resets[0]["trigger"] == "stagnation"
     steps = reproducible(folder)
     assert [record["step"] for record in steps] == list(range(1, 13))
-    assert all(record["kl/reference"] > 0 for record in steps[1:] if record["step"] - 1 not in {e["step"] for e in resets})
+    assert all(
+        record["kl/reference"] > 0 for record in steps[1:] if record["step"] - 1 not in {e["step"] for e in resets}
+    )
 
 
 def test_kl_is_nearly_zero_in_the_step_after_a_reset(reference):

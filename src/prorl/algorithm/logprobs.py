@@ -32,8 +32,8 @@ def token_logprobs(
 
     At most `chunk_size` rows of V numbers exist at a time, temporaries counted, in forward and backward; the backward
     pass computes the logits again. Results are float32 (float64 for float64 input). 16-bit input: on CUDA products are
-    16-bit with float32 sums and results (16-bit results before torch 2.8), elsewhere everything is float32 at the price of one float32
-    copy of the weight. The weight may be of another type than `hidden`, whose type decides.
+    16-bit with float32 sums (and results, from torch 2.8 on), elsewhere everything is float32 at the price of one
+    float32 copy of the weight. The weight may be of another type than `hidden`, whose type decides.
     """
     assert temperature > 0, f"temperature = {temperature}"
     assert chunk_size >= 1, f"chunk_size = {chunk_size}"

@@ -25,7 +25,7 @@ _BUCKET_FILL = 0.8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bucket:
-    """Rows of a pack, padded to one length: where their tokens stand, and which of them the row brings into the pack."""
+    """Rows of a pack, padded to one length: where their tokens stand, and which of them the row brings in."""
 
     index: Tensor
     """`[R L]` places in the pack; a padded place repeats the row's first token."""

@@ -14,7 +14,8 @@ from prorl.prompts.sources import PromptSet, lane, open_source
 from prorl.records import Prompt
 from prorl.seeds import uniform
 
-_MAX_SKIPS = 64
+_MAX_LANE_SKIPS = 64
+_MAX_SKIPS = 10_000
 
 
 class Stream:
@@ -64,16 +65,19 @@ class Stream:
         return drawn
 
     def _next(self, index: int) -> Prompt:
-        """The set's next prompt that is not held out and not kept back by its lane."""
+        """The set's next prompt that is not held out and, if there is one near, not kept back by its lane."""
         prompts = self._sets[index]
-        prompt = prompts.draw(self._seed, self._cursors[index])
-        for _ in range(_MAX_SKIPS):
-            self._cursors[index] += 1
-            if prompt.text not in self._held_out and not self._kept_back(lane(prompt), index):
-                return prompt
+        for skips in range(_MAX_SKIPS):
             prompt = prompts.draw(self._seed, self._cursors[index])
-        self._cursors[index] += 1
-        return prompt
+            self._cursors[index] += 1
+            if prompt.text in self._held_out:
+                continue
+            if skips >= _MAX_LANE_SKIPS or not self._kept_back(lane(prompt), index):
+                return prompt
+        raise UserError(
+            f"data.sources: {prompts.domain}: {_MAX_SKIPS} problems in a row are held out for evaluation; "
+            "lower evaluation.problems_per_level or boundary_problems, or name other evaluation.sources"
+        )
 
     def _kept_back(self, name: str, index: int) -> bool:
         streak = self._streaks.get(name, 0)

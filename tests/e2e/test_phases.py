@@ -1,0 +1,122 @@
+"""Phases, resets by hand and switched-off ingredients, through the whole loop."""
+
+import io
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prorl.recipe import load_run
+from prorl.train import train
+from runs import RECIPE, records, reproducible, write_recipe
+
+PHASES = """
+phases = [
+  {name = "one", steps = 3},
+  {name = "more tasks", steps = 4, data = {sources = [{source = "mini", max_level = 3}]}},
+  {name = "larger groups, longer", rollouts = {group_size = 6, max_response_tokens = 32, token_budget = 4000}},
+]
+"""
+
+
+def run(folder, recipe, *overrides, resume=False):
+    loaded = load_run(str(recipe), overrides)
+    changes = [override.partition("=")[0] for override in overrides]
+    return train(loaded, folder, resume=resume, changes=changes, terminal=io.StringIO())
+
+
+def test_phases_change_data_group_size_and_length_and_resume_exactly(tmp_path):
+    recipe = write_recipe(tmp_path, PHASES + RECIPE)
+    run(tmp_path / "whole", recipe)
+    for steps in (2, 3, 5, 7, 9):
+        run(tmp_path / "parts", recipe, f"train.steps={steps}", resume=(tmp_path / "parts").exists())
+    run(tmp_path / "parts", recipe, "train.steps=12", resume=True)
+    steps = reproducible(tmp_path / "whole")
+    assert [record["phase"] for record in steps] == [0] * 3 + [1] * 4 + [2] * 5
+    assert "score/stem" not in steps[2]
+    assert any("score/stem" in record for record in steps[3:])
+    # Four groups of six instead of four: more rollouts a group drawn.
+    assert reproducible(tmp_path / "parts") == steps
+    for name in ("policy/model.safetensors", "reference.safetensors", "optimizer.safetensors"):
+        whole, parts = (tmp_path / run / "checkpoints" / "step_12" / name for run in ("whole", "parts"))
+        assert whole.read_bytes() == parts.read_bytes()
+    events = [event for event in records(tmp_path / "whole", "events") if event["event"] == "phase"]
+    assert [event["step"] for event in events] == [3, 7]
+
+
+def test_a_reset_by_hand_is_made_once_and_the_reference_is_the_policy(tmp_path):
+    recipe = write_recipe(tmp_path)
+    out = tmp_path / "run"
+    run(out, recipe, "train.steps=2", "reset.patience=0")
+    (out / "reset.request").touch()
+    run(out, recipe, "train.steps=4", "reset.patience=0", resume=True)
+    assert not (out / "reset.request").exists()
+    resets = [event for event in records(out, "events") if event["event"] == "reset"]
+    assert [(event["step"], event["trigger"]) for event in resets] == [(3, "manual")]
+    checkpoint = out / "checkpoints" / "step_3"
+    policy, reference = (
+        load_file(checkpoint / "policy/model.safetensors"),
+        load_file(checkpoint / "reference.safetensors"),
+    )
+    assert policy.keys() == reference.keys()
+    assert all(torch.equal(policy[name], reference[name]) for name in policy)
+    # Cleared: no moments of the three steps before.
+    assert json.loads((checkpoint / "optimizer.json").read_text())["state"] in ({}, {"__dict__": []})
+
+
+OFF = {
+    "no dynamic sampling": ["filter.enabled=false"],
+    "no kl": ["loss.kl_coefficient=0"],
+    "no reset": ["reset.patience=0"],
+    "no validation": ["evaluation.every=0", "reset.patience=0"],
+    "no clip-higher": ["loss.clip_high=0.2"],
+    "ProRL v2": [
+        "loss.advantage=batch",
+        "loss.kl_estimator=k2",
+        "loss.behaviour_correction=icepop",
+        "reset.optimizer=keep",
+        "reward.length_penalty=0.1",
+    ],
+    "roll back to the best": ["reset.roll_back=true", "reset.reference=best"],
+    "soft reset": ["reset.blend=0.5", "reset.interval=3"],
+    "one domain": ['data.sources=[{source = "mini", tasks = ["sort"], max_level = 5}]'],
+    "other engine": ["rollouts.engine=generate", "train.steps=3"],
+    "masked truncation, kl weighed": ["reward.truncation=mask", "loss.kl_importance=true"],
+}
+
+
+@pytest.mark.parametrize("overrides", OFF.values(), ids=OFF.keys())
+def test_every_ingredient_can_be_changed(tmp_path, overrides):
+    recipe = write_recipe(tmp_path)
+    steps = [] if any("train.steps" in override for override in overrides) else ["train.steps=7"]
+    result = run(tmp_path / "run", recipe, *overrides, *steps)
+    assert result.outcome == "done"
+    steps = records(tmp_path / "run")
+    events = [event["event"] for event in records(tmp_path / "run", "events")]
+    assert any("kl/reference" in record for record in steps) == ("loss.kl_coefficient=0" not in overrides)
+    assert ("reset" in events) == ("reset.patience=0" not in overrides)
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_reward_function_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def score(prompts, completions, **columns):\n    return [len(c) % 2 for c in completions]\n"
+    )
+    recipe = write_recipe(tmp_path)
+    run(tmp_path / "run", recipe, f'reward.functions={{logic = "{tmp_path}/mine.py:score"}}', "train.steps=2")
+    for record in records(tmp_path / "run", "samples"):
+        if record["domain"] == "logic":
+            assert record["score"] == len(record["response"]) % 2
+
+
+def test_boundary_at_the_end(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run(tmp_path / "run", recipe, "train.steps=2", "evaluation.boundary_samples=8", "evaluation.boundary_problems=3")
+    result = json.loads((tmp_path / "run" / "boundary.json").read_text())
+    assert len(result["levels"]) == 15
+    sort = next(level for level in result["levels"] if (level["family"], level["level"]) == ("sort", 1))
+    assert sort["num_problems"] == 3
+    assert sort["base"]["pass@8"] == 1.0
+    assert sort["base"]["pass@1"] > 0.5
+    assert set(sort["base"]) >= {"pass@1", "pass@2", "pass@4", "pass@8", "tolerant/pass@8", "well_formed"}
