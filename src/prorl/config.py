@@ -104,7 +104,7 @@ class Reward:
     """Verifier processes."""
     timeout_seconds: float = option(10.0, low=0.01)
     """Wall clock of one answer's verification; then the worker is killed."""
-    memory_mb: int = option(2048, low=64)
+    memory_mb: int = option(2048, low=256)
     """Address space of a verifier process."""
     functions: dict[str, str] = option({})
     """Reward functions of your own by domain: `{math = "my_rewards:score"}` (TRL's or verl's signature)."""
