@@ -114,12 +114,19 @@ def test_reset_at_a_phase_end_has_the_old_phases_options_and_best() -> None:
 def test_new_best_and_checkpoints() -> None:
     """A save for each new best, reset and stop; the best is the best although the bar was lowered at step 4."""
     run = run_of(Reset(max_drop=0.125), steps=8)
-    inputs = Inputs(8, scores={1: 0.4, 3: 0.6, 4: 0.2, 5: 0.3, 6: 0.7}, manual=(7,))
+    inputs = Inputs(8, scores={1: 0.4, 3: 0.6, 4: 0.2, 5: 0.3, 6: 0.7, 7: 0.7}, manual=(7,))
     decisions = play(run, inputs, resumed=True)
     assert [d.state.step for d in decisions if d.new_best] == [1, 3, 6]
     assert [d.state.step for d in decisions if d.checkpoint] == [1, 3, 4, 6, 7, 8]
     assert [(d.state.best_step, d.state.best_score) for d in decisions[3:6]] == [(3, 0.6), (3, 0.6), (6, 0.7)]
     assert [d.state.bar_score for d in decisions[2:6]] == [0.6, 0.2, 0.3, 0.7]
+
+
+def test_a_new_best_exceeds_the_old_one_by_more_than_min_delta() -> None:
+    """0.5625 is the old best and min_delta; 0.59375 is more, and 0.625 less than min_delta above that."""
+    run = run_of(Reset(min_delta=0.0625))
+    decisions = play(run, Inputs(4, scores={1: 0.5, 2: 0.5625, 3: 0.59375, 4: 0.625}), resumed=True)
+    assert [d.new_best for d in decisions] == [True, False, True, False]
 
 
 def test_the_best_of_a_phase_stays_until_the_next_phases_first_validation() -> None:
