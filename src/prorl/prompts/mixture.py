@@ -41,6 +41,10 @@ class Stream:
     def domains(self) -> list[str]:
         return sorted({prompts.domain for prompts in self._sets})
 
+    def kinds(self) -> list[Prompt]:
+        """A prompt of each kind of verification that the stream can bring."""
+        return [prompt for prompts in self._sets for prompt in prompts.kinds()]
+
     @property
     def shares(self) -> dict[str, float]:
         """Each domain's share of the stream."""
@@ -118,7 +122,8 @@ class Stream:
         """Start of a phase with another mixture: go on at the same position with the same lanes."""
         self.position = state["position"]
         self._streaks = dict(state["streaks"])
-        self._cursors = [state["position"]] * len(self._sets)
+        # Beyond every draw that was made, those that lanes kept back included: no generated problem comes twice.
+        self._cursors = [max(state["position"], *state["cursors"])] * len(self._sets)
 
 
 def _domain_quotas(sets: Sequence[PromptSet], weights: list[float], quotas: Mapping[str, float]) -> list[float]:

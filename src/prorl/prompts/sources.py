@@ -1,6 +1,7 @@
 """Stage 1: data sets as sequences of `Prompt`s by number: the built-in mini suite, or JSON Lines of prompt rows."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from prorl.records import Prompt
 from prorl.seeds import shuffled_index, stream_seed
 
 MINI_SUITES = ("mini", "mini_hard")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ROW_FIELDS = {"id", "domain", "task", "prompt", "answer", "metadata", "verifier"}
 
 
@@ -27,6 +29,10 @@ class PromptSet(Protocol):
         """The `number`-th draw of a stream with that seed; always the same one."""
         ...
 
+    def kinds(self) -> list[Prompt]:
+        """One prompt of each kind of verification."""
+        ...
+
 
 class MiniSet:
     """Fresh problems of levels of the mini suite, each level equally often."""
@@ -39,7 +45,10 @@ class MiniSet:
         epoch, place = divmod(number, self.size)
         task, level = self._levels[shuffled_index(place, self.size, stream_seed(seed, self.domain, epoch))]
         problem = abs(stream_seed(seed, "problem", self.domain, number))
-        return replace(make_prompt(task, level, problem), verifier="mini")
+        return replace(make_prompt(task, level, problem), verifier="mini", domain=self.domain)
+
+    def kinds(self) -> list[Prompt]:
+        return [self.draw(0, 0)]
 
 
 class RowSet:
@@ -52,6 +61,9 @@ class RowSet:
     def draw(self, seed: int, number: int) -> Prompt:
         epoch, place = divmod(number, self.size)
         return self._rows[shuffled_index(place, self.size, stream_seed(seed, "rows", self.domain, epoch))]
+
+    def kinds(self) -> list[Prompt]:
+        return list({row.verifier: row for row in self._rows}.values())
 
 
 def lane(prompt: Prompt) -> str:
@@ -94,10 +106,13 @@ def read_rows(source: Source) -> list[Prompt]:
     if not path.is_file():
         raise UserError(f"data.sources: source = {source.source}: no such file; use mini, mini_hard or a .jsonl file")
     rows = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                rows.append(_row(line, source, f"{path}:{number}"))
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    rows.append(_row(line, source, f"{path}:{number}"))
+    except OSError as error:
+        raise UserError(f"data.sources: source = {source.source}: cannot be read ({error.strerror})") from None
     kept = [
         row
         for row in rows
@@ -117,6 +132,8 @@ def _row(line: bytes, source: Source, where: str) -> Prompt:
         raise UserError(f"{where}: not a JSON object in UTF-8 ({error})") from None
     if not isinstance(row, dict):
         raise UserError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
+    if _SURROGATE.search(json.dumps(row, ensure_ascii=False)):
+        raise UserError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is not text; remove it")
     unknown = sorted(row.keys() - _ROW_FIELDS)
     if unknown:
         raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(_ROW_FIELDS))}")
