@@ -61,7 +61,7 @@ def boundary_problems(config: Config) -> list[Problem]:
         Problem(prompt, fold, source.source, trained_on=source in config.data.sources)
         for source in sources
         for part, fold in enumerate(FOLDS)
-        for prompt in held_out((source,), options.boundary_problems, f"boundary/{fold}", part=part, parts=len(FOLDS))
+        for prompt in held_out((source,), options.boundary_problems, "boundary", part=part, parts=len(FOLDS))
     ]
 
 

@@ -17,14 +17,14 @@ def held_out(
 ) -> list[Prompt]:
     """`per_level` problems of each level of the sources, without repeated texts where the level has that many.
 
-    Generated problems depend on `purpose` and level only. Rows of a file are taken in the file's order, every
-    `parts`-th one beginning with number `part`, so that the parts of a measurement share none.
+    Generated problems depend on `purpose` and level only, rows of a file are taken in the file's order. `parts` deals
+    them out, every `parts`-th one beginning with number `part`, so that the parts of a measurement share none.
     """
     problems: list[Prompt] = []
     for source in sources:
         if source.source in MINI_SUITES:
             for task, level in mini_levels(source):
-                problems += _generated(task, level, per_level, purpose, source.domain)
+                problems += _generated(task, level, per_level * parts, purpose, source.domain)[part::parts]
         else:
             by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
             for row in read_rows(source):
