@@ -45,6 +45,8 @@ class GenerateEngine:
     ) -> None:
         self._model = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
         self._model.set_attn_implementation("sdpa" if self._model._supports_sdpa else "eager")
+        # `generate` fills what a call leaves open from here: the model's own penalties would change what is drawn from.
+        self._model.generation_config = GenerationConfig()
         self._eos_ids = list(eos_ids)
         self._max_length, self._num_rows = max_length, max(token_budget // max_length, 1)
         self._version = -1
@@ -67,9 +69,18 @@ class GenerateEngine:
         """Nothing outlives a call."""
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Rollout]:
-        rows = ((request, index) for request in requests for index in range(request.num_rollouts))
+        rows = ((request, index) for request in requests for index in self._indices(request))
         while batch := list(islice(rows, self._num_rows)):
             yield from self._batch(batch)
+
+    def _indices(self, request: Request) -> range:
+        size = len(request.tokens) + request.sampling.max_tokens
+        if size > self._max_length or not request.tokens:
+            raise UserError(
+                f"a prompt of {len(request.tokens)} tokens with {request.sampling.max_tokens} to generate: the engine "
+                f"holds 1 to {self._max_length} in all; raise data.max_prompt_tokens or rollouts.max_response_tokens"
+            )
+        return range(request.num_rollouts)
 
     @torch.inference_mode()
     def _batch(self, batch: list[tuple[Request, int]]) -> list[Rollout]:
@@ -87,7 +98,6 @@ class GenerateEngine:
         output = self._model.generate(
             tokens,
             attention_mask=mask,
-            # A fresh configuration: the model's own may hold penalties that would change what is sampled from.
             generation_config=GenerationConfig(
                 do_sample=False, max_new_tokens=sampling.max_tokens, eos_token_id=self._eos_ids, pad_token_id=pad
             ),
