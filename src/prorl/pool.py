@@ -77,7 +77,8 @@ class Pool:
                 break
             tally.rounds += 1
             groups = self._round(step, self._num_to_draw(wanted - len(kept), config), config, tally)
-            kept += [group for group in groups if not options.enabled or self._teaches(group, config)]
+            teaching = (group for group in groups if not options.enabled or self._teaches(group, config))
+            kept += [group for group in teaching if len(group.rollouts) >= 2]
         if len(kept) < wanted and options.on_exhausted == "stop":
             raise RunFailed(
                 f"step {step}: {len(kept)} of {wanted} informative groups after {tally.rounds} rounds and "

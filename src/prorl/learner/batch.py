@@ -27,7 +27,8 @@ def make_batch(groups: Sequence[Group], config: Config, step: int) -> Batch:
         return Batch((), metrics)
     rewards, valid, num_tokens = rewards[alive], valid[alive], num_tokens[alive]
     advantages = ADVANTAGES[config.loss.advantage](rewards, num_tokens, valid)
-    metrics["reward/mean"] = float(rewards[valid].mean())
+    if valid.any():
+        metrics["reward/mean"] = float(rewards[valid].mean())
     kept = [group for group, keep in zip(groups, alive.tolist(), strict=True) if keep]
     size = config.optimizer.minibatch_prompts
     minibatches = [
