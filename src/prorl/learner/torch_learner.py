@@ -57,6 +57,9 @@ class TorchLearner:
         totals: dict[str, float] = defaultdict(float)
         old: list[list[Tensor] | None] = [None] * len(batch.minibatches)
         self._model.train(config.learner.activation_checkpointing)
+        for module in self._model.modules():
+            if isinstance(module, nn.Dropout):
+                module.eval()  # the trained policy is the one that was sampled from
         needs_reference = config.loss.kl_coefficient > 0
         if needs_reference:
             self._reference.to(self._device)
@@ -224,6 +227,7 @@ def _copy_into(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> No
     for name, parameter in own.items():
         if parameter.shape != weights[name].shape:
             raise UserError(f"{what} weights do not fit the model: {name} has shape {tuple(weights[name].shape)}")
+    for name, parameter in own.items():
         parameter.copy_(weights[name])
 
 
