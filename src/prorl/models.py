@@ -93,14 +93,15 @@ def measure(options: config.Model) -> Size:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(settings)
     plain = settings.to_dict()
-    heads = plain["num_attention_heads"]
-    head_size = plain.get("head_dim") or plain["hidden_size"] // heads
+    # By attribute, not by key: some architectures keep these under names of their own.
+    heads = settings.num_attention_heads
+    head_size = plain.get("head_dim") or settings.hidden_size // heads
     bytes_each = resolve_dtype(options, resolve_device(options)).itemsize
     kv_heads = plain.get("num_key_value_heads") or heads
     return Size(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        vocabulary=plain["vocab_size"],
-        cache_bytes=2 * plain["num_hidden_layers"] * kv_heads * head_size * bytes_each,
+        vocabulary=settings.vocab_size,
+        cache_bytes=2 * settings.num_hidden_layers * kv_heads * head_size * bytes_each,
         engine_bytes=bytes_each,
     )
 
@@ -111,7 +112,10 @@ def load(options: config.Model) -> LoadedModel:
     source, device = _source(options), resolve_device(options)
     with _loading(options) as revision:
         tokenizer = AutoTokenizer.from_pretrained(source, **revision)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **revision)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True, **revision
+        )
+    _refuse_incomplete(source, tokenizer, sorted(found["missing_keys"]), options.path)
     model = model.to(device).eval()
     return LoadedModel(
         model=model,
@@ -120,6 +124,15 @@ def load(options: config.Model) -> LoadedModel:
         dtype=resolve_dtype(options, device),
         eos_ids=_eos_ids(model, tokenizer, options.path),
     )
+
+
+def _refuse_incomplete(source: str, tokenizer: PreTrainedTokenizerBase, missing: list[str], path: str) -> None:
+    """What transformers makes up where files are missing: random weights, a tokenizer without a vocabulary."""
+    if missing:
+        raise UserError(f"model.path = {path}: its weights lack {missing[0]} ({len(missing)} tensors in all)")
+    names = sorted(set(tokenizer.vocab_files_names.values()))
+    if names and Path(source).is_dir() and not any((Path(source) / name).is_file() for name in names):
+        raise UserError(f"model.path = {path}: no tokenizer there; put {' or '.join(names)} beside the weights")
 
 
 def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> tuple[int, ...]:
