@@ -6,7 +6,7 @@
 import logging
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 from prorl import models, schedule
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.config import Config, Run
+from prorl.errors import UserError
 from prorl.evaluation.measure import boundary_problems, validate
 from prorl.evaluation.problems import validation_problems
 from prorl.learner.torch_learner import TorchLearner
@@ -110,13 +111,32 @@ def open_stream(config: Config, seed: int) -> Stream:
     return Stream(config.data, config.filter, seed=seed, held_out=frozenset(held_out))
 
 
+def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Config) -> None:
+    """Training drops a prompt that is too long; a measurement must not change its problems silently."""
+    limit = config.data.max_prompt_tokens
+    for problem in problems:
+        size = len(template.encode(problem))
+        if size > limit:
+            raise UserError(
+                f"data.max_prompt_tokens = {limit}: the validation problem {problem.id} has {size} tokens; raise the "
+                "limit, or name evaluation.sources with shorter problems"
+            )
+
+
 def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callable[[str], None]) -> PhaseParts:
     """Build the parts of a phase, its stream at the start."""
     problems = validation_problems(config) if config.evaluation.every else []
     stream = open_stream(config, seed)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
+    _refuse_too_long(problems, template, config)
     engine = make_engine(loaded, config)
     verifiers = make_verifiers(config)
+    try:
+        for prompt in (*stream.kinds(), *problems):
+            verifiers.spec_of(prompt)
+    except UserError:
+        verifiers.close()
+        raise
     pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
     return PhaseParts(config, template, engine, verifiers, problems, pool)
 

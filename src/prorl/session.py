@@ -184,11 +184,12 @@ class Session:
 def open_session(
     run: Run, folder: Path, *, resume: bool, changes: Collection[str], terminal: TextIO
 ) -> Iterator[Session]:
-    """Claim the folder, build the parts, put a checkpoint into them, and open the run's files."""
+    """Build the parts, put a checkpoint into them, claim the folder, and open the run's files."""
     check(run)
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     found = _newest(checkpoints, run, changes) if resume else None
-    _claim(folder, run, resume=resume)
+    if not resume:
+        _refuse_taken(folder)
     start = found.step if found else 0
     progress = Progress(terminal, run.train.steps, start=start)
     with ExitStack() as stack:
@@ -202,6 +203,7 @@ def open_session(
             progress.note(f"passed over: {problem}")
         parts = stack.enter_context(open_run(run, folder, status, progress.status))
         state = parts.restore(found) if found else ScheduleState()
+        _claim(folder, run)  # not before everything that can be wrong with the recipe has been looked at
         truncate_jsonl(folder / "samples.jsonl", start)
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
         stack.callback(writer.close)
@@ -231,10 +233,18 @@ def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Sna
     return snapshot
 
 
-def _claim(folder: Path, run: Run, *, resume: bool) -> None:
-    """Take the folder for this run; one that holds another run is never overwritten."""
-    if not resume and (folder / "config.toml").exists():
+def _refuse_taken(folder: Path) -> None:
+    """A folder that holds another run is never overwritten."""
+    try:
+        taken = (folder / "config.toml").exists()
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot look there ({error.strerror}); choose another folder") from None
+    if taken:
         raise UserError(f"{folder}: holds a run already; go on with --resume, or choose another folder with --out")
+
+
+def _claim(folder: Path, run: Run) -> None:
+    """Take the folder for this run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.toml").write_text(to_toml(run), encoding="utf-8")
