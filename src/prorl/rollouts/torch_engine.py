@@ -105,12 +105,15 @@ class TorchEngine:
                 return
             live = rows.count
             length = int(rows.position[:live].max()) + 1
-            slots = torch.arange(length, device=self._device)
-            mask = torch.zeros(live, 1, 1, length, dtype=self._dtype, device=self._device)
-            mask.masked_fill_((slots > rows.position[:live, None])[:, None, None], -torch.inf)
-            hidden = self._decoder.step(rows.last[:live], rows.position[:live], cache, mask)
+            hidden = self._decoder.step(rows.last[:live], rows.position[:live], cache, self._mask(rows, length))
             self._write(rows, slice(0, live), self._decoder.head(hidden), temperature, top_p)
             yield from self._retire(rows, cache)
+
+    def _mask(self, rows: _Rows, length: int) -> Tensor:
+        """`[B*kv_heads 1 L]`: 0 for what a row has written, its newest token included, -inf beyond."""
+        beyond = torch.arange(length, device=self._device) > rows.position[: rows.count, None]
+        mask = torch.zeros(beyond.shape, dtype=self._dtype, device=self._device).masked_fill_(beyond, -torch.inf)
+        return mask.repeat_interleave(self._decoder.shape.kv_heads, 0).unsqueeze(1)
 
     def _admit(self, waiting: deque[Request], rows: _Rows, cache: Cache, free: int) -> Iterator[Rollout]:
         """Prefill the waiting prompts that fit, copy them to their rows and draw the first tokens."""
