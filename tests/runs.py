@@ -9,7 +9,7 @@ from pathlib import Path
 RECIPE = """
 name = "tiny"
 [data]
-sources = [{source = "mini", tasks = ["sort", "chain", "add"], max_level = 5}]
+sources = [{source = "mini", tasks = ["sort", "merge", "chain"], min_level = 5, max_level = 7}]
 max_prompt_tokens = 48
 [rollouts]
 prompts_per_step = 4
@@ -18,7 +18,7 @@ temperature = 1.0
 max_response_tokens = 24
 token_budget = 2304
 [filter]
-max_rounds = 2
+max_rounds = 4
 [loss]
 kl_coefficient = 1e-2
 [optimizer]

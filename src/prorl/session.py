@@ -1,5 +1,6 @@
 """Around the loop: the run folder, resuming, recording, saving and ending. No stage of a step lives here."""
 
+import errno
 import json
 import math
 import time
@@ -15,7 +16,7 @@ from prorl.boundary_run import write_boundary
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.checks import check
 from prorl.config import Config, Run
-from prorl.durable import truncate_jsonl
+from prorl.durable import explained, truncate_jsonl
 from prorl.errors import RunFailed, UserError
 from prorl.evaluation.validate import report_metrics
 from prorl.interrupt import Interrupts
@@ -28,6 +29,7 @@ from prorl.schedule import Decision, Event, ScheduleState
 from prorl.terminal import Progress, summary
 
 RESET_REQUEST = "reset.request"
+_DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,12 @@ def open_session(
         if resume:
             writer.event(Event(start, "resume", {}).to_json())
             progress.note(f"resumed at step {start}")
-        yield Session(parts, folder, state, writer, progress, signals)
+        try:
+            yield Session(parts, folder, state, writer, progress, signals)
+        except OSError as error:
+            if error.errno not in _DISK_TROUBLE:
+                raise
+            raise explained(error, f"a file in {folder}", lambda: _last_good(checkpoints)) from error
 
 
 def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Snapshot | None:
@@ -241,6 +248,10 @@ def _refuse_taken(folder: Path) -> None:
         raise UserError(f"--out {folder}: cannot look there ({error.strerror}); choose another folder") from None
     if taken:
         raise UserError(f"{folder}: holds a run already; go on with --resume, or choose another folder with --out")
+
+
+def _last_good(checkpoints: Checkpoints) -> str:
+    return f"the last good checkpoint is {checkpoints.latest() or 'none'}; make room and go on with --resume"
 
 
 def _claim(folder: Path, run: Run) -> None:

@@ -112,9 +112,11 @@ def test_a_reward_function_of_ones_own(tmp_path):
 
 def test_boundary_at_the_end(tmp_path):
     recipe = write_recipe(tmp_path)
-    run(tmp_path / "run", recipe, "train.steps=2", "evaluation.boundary_samples=8", "evaluation.boundary_problems=3")
+    source = 'data.sources=[{source = "mini", tasks = ["sort"], max_level = 4}]'
+    boundary = ("evaluation.boundary_samples=8", "evaluation.boundary_problems=3")
+    run(tmp_path / "run", recipe, source, "train.steps=2", *boundary)
     result = json.loads((tmp_path / "run" / "boundary.json").read_text())
-    assert len(result["levels"]) == 15
+    assert [level["level"] for level in result["levels"]] == [1, 2, 3, 4]
     sort = next(level for level in result["levels"] if (level["family"], level["level"]) == ("sort", 1))
     assert sort["num_problems"] == 3
     assert sort["base"]["pass@8"] == 1.0

@@ -1,5 +1,6 @@
 """Resuming is exact: every metric of every step and the final weights equal the uninterrupted run's, bit for bit."""
 
+import os
 import random
 import signal
 import time
@@ -45,24 +46,14 @@ def test_the_reference_run_has_what_the_others_are_compared_in(reference):
     assert resets[0]["trigger"] == "stagnation"
     steps = reproducible(folder)
     assert [record["step"] for record in steps] == list(range(1, 13))
-    assert all(
-        record["kl/reference"] > 0 for record in steps[1:] if record["step"] - 1 not in {e["step"] for e in resets}
-    )
+    assert all(record["kl/reference"] > 0 for record in steps[1:])
 
 
-def test_kl_is_nearly_zero_in_the_step_after_a_reset(reference):
-    """The first mini-batch after a reset has policy = reference, so only later mini-batches add KL."""
-    _, folder = reference
-    by_step = {record["step"]: record["kl/reference"] for record in reproducible(folder)}
-    first = next(event["step"] for event in records(folder, "events") if event["event"] == "reset")
-    assert by_step[first + 1] < 0.5 * by_step[first]
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_killed_at_random_moments(reference, tmp_path, seed):
+def test_killed_at_random_moments(reference, tmp_path):
+    """PRORL_KILLS=20 for the long version."""
     recipe, folder = reference
-    rng = random.Random(seed)
-    kill_and_resume(recipe, tmp_path / "run", 2, lambda: rng.uniform(2.5, 6.0))
+    rng = random.Random(1)
+    kill_and_resume(recipe, tmp_path / "run", int(os.environ.get("PRORL_KILLS", "4")), lambda: rng.uniform(2.5, 5.0))
     assert reproducible(tmp_path / "run") == reproducible(folder)
     assert final_bytes(tmp_path / "run") == final_bytes(folder)
 
