@@ -67,7 +67,7 @@ def timeless(metrics):
 
 
 REFILL = dict.fromkeys((1, 5, 9, 10, 12), MIXED) | {0: SOLVED, 3: SOLVED}
-"""By hand, for 4 groups: at an acceptance of 1/2 round 1 draws 8 prompts, of which 1 and 5 teach. The acceptance is then
+"""By hand, for 4 groups: at an acceptance of 1/2 round 1 draws 8 prompts, of which 1 and 5 teach. Then that rate is
 0.9^(8/16) / 2 + (1 - 0.9^(8/16)) * 2/8 = 0.4872, so round 2 draws ceil(2 / 0.4872) = 5: 8 to 12; 12 is a surplus."""
 
 

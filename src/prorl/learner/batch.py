@@ -10,6 +10,8 @@ from prorl.algorithm.shaping import TRUNCATION, cosine_length, length_term_activ
 from prorl.config import Config
 from prorl.records import Batch, Group, Row
 
+_FLAT = 1e-6
+
 
 def make_batch(groups: Sequence[Group], config: Config, step: int) -> Batch:
     """The batch of one step; groups that shaping made flat are dropped and counted.
@@ -69,10 +71,10 @@ def _shaped(
 
 
 def _alive(rewards: Tensor, valid: Tensor) -> Tensor:
-    """Groups `[P]` whose valid rewards differ."""
+    """Groups `[P]` whose valid rewards differ by more than the rounding of what was added to them."""
     high = rewards.masked_fill(~valid, -torch.inf).amax(-1)
     low = rewards.masked_fill(~valid, torch.inf).amin(-1)
-    return (valid.sum(-1) >= 2) & (high - low > 0)
+    return (valid.sum(-1) >= 2) & (high - low > _FLAT)
 
 
 def _rows(groups: Sequence[Group], advantages: Tensor, valid: Tensor) -> tuple[Row, ...]:
