@@ -43,7 +43,7 @@ class Taught:
 
     weight: float
     levels: int
-    """Levels 1..levels are taught; the tail reaches levels + 1 (85 %) and levels + 2 (15 %)."""
+    """Levels 1..levels are taught, a thin tail of the levels above them is shown: `TAIL`."""
     tail: float = 0.05
 
 
@@ -58,8 +58,8 @@ class Progress:
 
 TAUGHT: dict[str, Taught] = {
     "add": Taught(2.0, 3),
-    "run": Taught(2.0, 3),
-    "prog": Taught(2.0, 3),
+    "run": Taught(3.0, 3),
+    "prog": Taught(3.0, 3),
     "rpn": Taught(1.0, 2),
     "merge": Taught(1.0, 4),
     "sheet": Taught(1.5, 2),
@@ -70,7 +70,8 @@ TAUGHT: dict[str, Taught] = {
     "acro": Taught(1.5, 3),
     "slots": Taught(1.5, 3),
 }
-TAIL_SECOND = 0.15
+TAIL = (0.80, 0.15, 0.04, 0.01)
+"""How the tail is shared by the levels above the taught ones."""
 SKILL_SHARE = 0.15
 """Share of the samples that are generic skills, never rewarded: copying and reversing strings of all lengths."""
 MAX_COPY, MAX_REVERSE = 48, 20
@@ -146,16 +147,13 @@ def draw_skill(rng: random.Random) -> tuple[str, str]:
 
 def tail_shares(taught: Taught) -> dict[int, float]:
     """Level -> share of the family's samples, for the levels above the main part."""
-    return {
-        taught.levels + 1: round(taught.tail * (1 - TAIL_SECOND), 4),
-        taught.levels + 2: round(taught.tail * TAIL_SECOND, 4),
-    }
+    return {taught.levels + 1 + above: round(taught.tail * share, 6) for above, share in enumerate(TAIL)}
 
 
 def draw_level(rng: random.Random, taught: Taught) -> int:
     """Draw a level: uniform over the taught ones, or from the thin tail above them."""
     if rng.random() < taught.tail:
-        return taught.levels + (2 if rng.random() < TAIL_SECOND else 1)
+        return taught.levels + 1 + rng.choices(range(len(TAIL)), weights=TAIL)[0]
     return rng.randint(1, taught.levels)
 
 

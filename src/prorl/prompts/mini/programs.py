@@ -22,7 +22,7 @@ def generate_prog(rng: random.Random, level: int) -> Problem:
             lines.append(f"{name}={values[name]}")
             continue
         left = rng.choice(list(values))
-        operator = rng.choice("++--*")
+        operator = rng.choice("+-")
         right = rng.choice(list(values)) if rng.random() < 0.4 else str(rng.randrange(2, 10))
         operand = values[right] if right in values else int(right)
         values[name] = APPLY[operator](values[left], operand) % 10
