@@ -123,12 +123,18 @@ def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Con
             )
 
 
-def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callable[[str], None]) -> PhaseParts:
-    """Build the parts of a phase, its stream at the start."""
+def open_data(loaded: LoadedModel, config: Config, seed: int) -> tuple[Stream, list[Prompt], Template]:
+    """The phase's stream at its start, its validation problems, and the template of both."""
     problems = validation_problems(config) if config.evaluation.every else []
     stream = open_stream(config, seed)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
     _refuse_too_long(problems, template, config)
+    return stream, problems, template
+
+
+def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callable[[str], None]) -> PhaseParts:
+    """Build the parts of a phase, its stream at the start."""
+    stream, problems, template = open_data(loaded, config, seed)
     engine = make_engine(loaded, config)
     verifiers = make_verifiers(config)
     try:
@@ -248,6 +254,8 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     learner = TorchLearner(loaded, config)
     base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
+    for later in run.phases[1:]:
+        open_data(loaded, later, run.train.seed)  # what is wrong with it is said now, not after days
     phase = open_phase(loaded, config, run.train.seed, sampling)
     return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base)
 

@@ -1,6 +1,7 @@
 """Around the loop: the run folder, resuming, recording, saving and ending. No stage of a step lives here."""
 
 import errno
+import fcntl
 import json
 import math
 import time
@@ -205,7 +206,8 @@ def open_session(
             progress.note(f"passed over: {problem}")
         parts = stack.enter_context(open_run(run, folder, status, progress.status))
         state = parts.restore(found) if found else ScheduleState()
-        _claim(folder, run)  # not before everything that can be wrong with the recipe has been looked at
+        # Not before everything that can be wrong with the recipe has been looked at.
+        stack.enter_context(_claimed(folder, run))
         truncate_jsonl(folder / "samples.jsonl", start)
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
         stack.callback(writer.close)
@@ -254,10 +256,25 @@ def _last_good(checkpoints: Checkpoints) -> str:
     return f"the last good checkpoint is {checkpoints.latest() or 'none'}; make room and go on with --resume"
 
 
-def _claim(folder: Path, run: Run) -> None:
-    """Take the folder for this run."""
+@contextmanager
+def _claimed(folder: Path, run: Run) -> Iterator[None]:
+    """Take the folder for this run; the system gives the lock back however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another process is running in it; wait for it or stop it") from None
+        _write_config(folder, run)
+        yield
+
+
+def _write_config(folder: Path, run: Run) -> None:
+    try:
         (folder / "config.toml").write_text(to_toml(run), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None

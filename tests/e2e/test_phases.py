@@ -1,5 +1,6 @@
 """Phases, resets by hand and switched-off ingredients, through the whole loop."""
 
+import fcntl
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from prorl.errors import UserError
 from prorl.recipe import load_run
 from prorl.train import train
 from runs import RECIPE, records, reproducible, write_recipe
@@ -122,3 +124,21 @@ def test_boundary_at_the_end(tmp_path):
     assert sort["base"]["pass@8"] == 1.0
     assert sort["base"]["pass@1"] > 0.5
     assert set(sort["base"]) >= {"pass@1", "pass@2", "pass@4", "pass@8", "tolerant/pass@8", "well_formed"}
+
+
+def test_what_is_wrong_with_a_later_phase_is_said_before_the_first_step(tmp_path):
+    later = '[{steps = 1}, {data = {sources = [{source = "missing.jsonl"}]}}]'
+    recipe = write_recipe(tmp_path, f"phases = {later}\n{RECIPE}")
+    with pytest.raises(UserError, match=r"missing\.jsonl: no such file"):
+        run(tmp_path / "run", recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_process_a_folder(tmp_path):
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is running in it"):
+            run(tmp_path / "run", recipe)
+    assert run(tmp_path / "run", recipe, "train.steps=1").outcome == "done"
