@@ -1,6 +1,7 @@
 """Stage 6: the policy update on one device: packed rows, chunked log-probabilities, one optimizer step a mini-batch."""
 
 import copy
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +31,10 @@ class TorchLearner:
             raise UserError(f"{type(self._model).__name__}: its attention cannot be replaced, so it cannot be packed")
         self._model.set_attn_implementation(ATTENTION)
         if config.learner.activation_checkpointing:
-            self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            with warnings.catch_warnings():
+                # The name that every transformers we allow has; newer ones say that it will go.
+                warnings.simplefilter("ignore", FutureWarning)
+                self._model.gradient_checkpointing_enable({"use_reentrant": False})
         self._reference = copy.deepcopy(self._model).requires_grad_(False)
         self._reference_home = torch.device("cpu") if config.learner.reference_on_host else self._device
         self._reference.to(self._reference_home)
@@ -174,15 +178,18 @@ class TorchLearner:
     def reset(
         self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config
     ) -> None:
+        for weights, what in ((reference, "reference"), (policy, "policy")):
+            if weights is not None:
+                _refuse_misfit(self._model, weights, what)
         if policy is not None:
-            _copy_into(self._model, policy, "policy")
+            _copy_into(self._model, policy)
             self.version += 1
         new = dict(reference) if reference is not None else dict(self.weights())
         blend = config.reset.blend
         if blend < 1.0:
             old = _named(self._reference)
             new = {name: old[name].lerp(value.to(old[name]), blend) for name, value in new.items()}
-        _copy_into(self._reference, new, "reference")
+        _copy_into(self._reference, new)
         if config.reset.optimizer == "clear":
             self._optimizer = self._new_optimizer(config)
 
@@ -207,9 +214,10 @@ class TorchLearner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        with torch.no_grad():
-            _copy_into(self._model, state["weights"], "policy")
-            _copy_into(self._reference, state["reference"], "reference")
+        _refuse_misfit(self._model, state["weights"], "policy")
+        _refuse_misfit(self._reference, state["reference"], "reference")
+        _copy_into(self._model, state["weights"])
+        _copy_into(self._reference, state["reference"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.version += 1
 
@@ -219,7 +227,7 @@ def _named(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.named_parameters())
 
 
-def _copy_into(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+def _refuse_misfit(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
     own = _named(model)
     wrong = sorted(own.keys() ^ weights.keys())
     if wrong:
@@ -227,7 +235,11 @@ def _copy_into(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> No
     for name, parameter in own.items():
         if parameter.shape != weights[name].shape:
             raise UserError(f"{what} weights do not fit the model: {name} has shape {tuple(weights[name].shape)}")
-    for name, parameter in own.items():
+
+
+@torch.no_grad()
+def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in _named(model).items():
         parameter.copy_(weights[name])
 
 
