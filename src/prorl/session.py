@@ -167,7 +167,8 @@ class Session:
             self._progress.note(f"saved step {state.step} in {where}; --resume goes on from there")
             return RunResult(self.folder, state.step, "interrupted", self._metrics)
         headline = ""
-        if schedule.phase(self.run, state).evaluation.boundary_samples:
+        measured = not self._metrics and (self.folder / "boundary.json").exists()
+        if schedule.phase(self.run, state).evaluation.boundary_samples and not measured:
             headline = write_boundary(self.parts, self.folder, self._progress)
         write_report(self.folder)
         self._say(

@@ -56,7 +56,8 @@ class Progress:
         now = self._clock()
         if not self._terminal and now - self._line_at < LOG_STATUS_SECONDS:
             return
-        line = _plain(f"step {self._step + 1}/{self._total}  {text}{self._score}{self._time_left()}")
+        place = f"step {self._step + 1}/{self._total}" if self._step < self._total else "after the last step"
+        line = _plain(f"{place}  {text}{self._score}{self._time_left()}")
         if not self._terminal:
             self._lasting(line)
             self._line_at = now

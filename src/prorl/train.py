@@ -55,8 +55,8 @@ def step(session: Session, state: ScheduleState) -> ScheduleState:
     decision = schedule.decide(run, state, metrics, report, manual_reset=session.reset_requested())  # 8 decision
     if decision.reset:
         parts.reset(decision.reset)
-    if decision.state.phase != state.phase:
-        parts.enter_phase(schedule.phase(run, decision.state))
+    if (following := schedule.phase(run, decision.state)) is not config:
+        parts.enter_phase(following)
     session.record(metrics, decision, filled, batch)
     session.save_if_due(decision)  # 9 checkpoint
     return decision.state

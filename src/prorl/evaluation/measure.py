@@ -1,6 +1,6 @@
 """Stage 7: the measurements of a run: validation by level, and the boundary of two models."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -111,24 +111,10 @@ def _counts(problem: Problem, readings: Sequence[Sequence[Score]]) -> ProblemCou
     )
 
 
-def measure_boundary(
-    config: Config,
-    engine: Engine,
-    template: Template,
-    verifiers: Sequence[VerifierPool],
-    load: Mapping[str, Callable[[], None]],
-    *,
-    seed: int,
-    progress: Callable[[str], None] = lambda text: None,
+def boundary_result(
+    config: Config, base: Sequence[ProblemCounts], trained: Sequence[ProblemCounts], seed: int
 ) -> dict[str, Any]:
-    """The `boundary.json` object; `load["base"]` and `load["trained"]` bring the weights into the engine."""
-    problems = boundary_problems(config)
-    counts = {}
-    for role in ("base", "trained"):
-        load[role]()
-        counts[role] = count_answers(
-            problems, engine, template, verifiers, config, seed=seed, role=role, progress=progress
-        )
+    """The `boundary.json` object of two models' counts."""
     settings = {
         "samples": config.evaluation.boundary_samples,
         "problems_per_level_and_fold": config.evaluation.boundary_problems,
@@ -137,5 +123,4 @@ def measure_boundary(
         "max_response_tokens": config.rollouts.max_response_tokens,
         "seed": seed,
     }
-    ks = powers_of_two(config.evaluation.boundary_samples)
-    return boundary(counts["base"], counts["trained"], ks=ks, settings=settings)
+    return boundary(base, trained, ks=powers_of_two(config.evaluation.boundary_samples), settings=settings)

@@ -1,0 +1,111 @@
+"""The quickstart with several seeds, one after the other, as one table.
+
+    python benchmarks/quickstart_seeds.py --seeds 0 1 2 --out runs/seeds
+
+Writes `benchmarks/results/quickstart_<date>.{json,md}`: for each seed the wall time, the resets, the levels that the
+base does not solve in 128 tries and the trained model does, and beside them the levels that lost pass@128.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure(seed: int, folder: Path) -> dict[str, Any]:
+    """One run, or the numbers of one that is there already."""
+    seconds_file = folder / "wall_seconds.json"
+    if not seconds_file.exists():
+        start = time.time()
+        command = [sys.executable, "-m", "prorl.cli", "train", "quickstart", "--out", str(folder)]
+        subprocess.run([*command, "--set", f"train.seed={seed}"], check=True)
+        seconds_file.write_text(json.dumps(time.time() - start))
+    boundary = json.loads((folder / "boundary.json").read_text())
+    steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    validations = [step["validation/mean"] for step in steps if "validation/mean" in step]
+    return {
+        "seed": seed,
+        "seconds": json.loads(seconds_file.read_text()),
+        "seconds_steps": sum(step["seconds/step"] for step in steps),
+        "steps": steps[-1]["step"],
+        "resets": [(event["step"], event["trigger"]) for event in events if event["event"] == "reset"],
+        "validation": {"first": validations[0], "best": max(validations), "last": validations[-1]},
+        "entropy": {"first": steps[0]["entropy"], "last": steps[-1]["entropy"]},
+        "summary": boundary["summary"],
+        "levels": {f"{level['family']}/{level['level']}": level for level in boundary["levels"]},
+    }
+
+
+def cell(run: dict[str, Any], name: str) -> str:
+    """`base pass@128 -> trained pass@1 / pass@128`, in percent."""
+    level = run["levels"].get(name)
+    if level is None:
+        return "-"
+    base, trained = level["base"], level["trained"]
+    tolerant = f" ({100 * base['tolerant/pass@128']:.0f})"
+    text = f"{100 * base['pass@128']:.0f}{tolerant} -> {100 * trained['pass@1']:.0f} / {100 * trained['pass@128']:.0f}"
+    return f"**{text}**" if name in run["summary"]["expanded_levels"] else text
+
+
+def markdown(runs: list[dict[str, Any]], machine: dict[str, str]) -> str:
+    """The table for the README."""
+    seeds = [f"seed {run['seed']}" for run in runs]
+    lines = [f"| | {' | '.join(seeds)} |", "|---|" + "---|" * len(runs)]
+
+    def row(name: str, cells: list[str]) -> None:
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+
+    row("wall seconds, all / RL", [f"{run['seconds']:.0f} / {run['seconds_steps']:.0f}" for run in runs])
+    row("RL steps", [str(run["steps"]) for run in runs])
+    row("resets", [", ".join(f"{trigger} at {step}" for step, trigger in run["resets"]) or "none" for run in runs])
+    row(
+        "validation first / best / last",
+        [" / ".join(f"{run['validation'][key]:.3f}" for key in ("first", "best", "last")) for run in runs],
+    )
+    row("expanded levels", [str(len(run["summary"]["expanded_levels"])) for run in runs])
+    row("families with one", [", ".join(run["summary"]["expanded_families"]) for run in runs])
+    row("levels that lost pass@128", [", ".join(run["summary"]["lost_levels"]) or "none" for run in runs])
+    names = list(dict.fromkeys(name for run in runs for name in run["summary"]["expanded_levels"]))
+    order = list(runs[0]["levels"])
+    for name in sorted(names, key=order.index):
+        row(name, [cell(run, name) for run in runs])
+    head = ", ".join(f"{key} {value}" for key, value in machine.items())
+    legend = "A level's cell: base pass@128 (read tolerantly) -> trained pass@1 / pass@128, in percent; bold: expanded."
+    return "\n".join([f"{head}", "", *lines, "", legend, ""])
+
+
+def main() -> None:
+    """Run, collect, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
+    options = parser.parse_args()
+    runs = [measure(seed, options.out / f"seed_{seed}") for seed in options.seeds]
+    machine = {
+        "date": datetime.date.today().isoformat(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
+        "cores": str(os.cpu_count()),
+        "machine": platform.machine(),
+        "torch": version("torch"),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    stem = RESULTS / f"quickstart_{machine['date']}"
+    stem.with_suffix(".json").write_text(json.dumps({"machine": machine, "runs": runs}, indent=1))
+    stem.with_suffix(".md").write_text(markdown(runs, machine))
+    print(stem.with_suffix(".md").read_text())
+
+
+if __name__ == "__main__":
+    main()
