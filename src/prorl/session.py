@@ -27,7 +27,7 @@ from prorl.recipe import difference, load_run, to_toml
 from prorl.records import Batch, Group, Report
 from prorl.report.page import write_report
 from prorl.schedule import Decision, Event, ScheduleState
-from prorl.terminal import Progress, summary
+from prorl.terminal import Progress, described, summary
 
 RESET_REQUEST = "reset.request"
 _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS})
@@ -126,7 +126,7 @@ class Session:
         self._writer.write(state.step, metrics)
         for event in decision.events:
             self._writer.event(event.to_json())
-            self._progress.note(_described(event))
+            self._progress.note(f"step {event.step}: {event.event}: {described(event.to_json())}")
         for prompt_id, index in filled.timeouts:
             self._writer.event(Event(state.step, "timeout", {"prompt": prompt_id, "index": index}).to_json())
         samples = _sample_records(state.step, filled.groups, self.run.train.samples_per_step)
@@ -279,15 +279,6 @@ def _write_config(folder: Path, run: Run) -> None:
         (folder / "config.toml").write_text(to_toml(run), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None
-
-
-def _described(event: Event) -> str:
-    numbers = ", ".join(f"{name} {_short(value)}" for name, value in event.numbers.items())
-    return f"step {event.step}: {event.event}: {numbers}"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sample_records(step: int, groups: tuple[Group, ...], count: int) -> list[dict[str, Any]]:

@@ -214,10 +214,10 @@ def _event_lines(kind: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
         return [f"{'timeouts':<12}{len(events)}"] if events else []
     shown = events[-5:]
     more = f" (the last {len(shown)} of {len(events)})" if len(shown) < len(events) else ""
-    return [f"{kind + 's' + more}", *(f"  step {event['step']}: {_described(event)}" for event in shown)]
+    return [f"{kind + 's' + more}", *(f"  step {event['step']}: {described(event)}" for event in shown)]
 
 
-def _described(event: Mapping[str, Any]) -> str:
+def described(event: Mapping[str, Any]) -> str:
     """The fields of an event, of a reset those that count: `stagnation, score 0.498, best_score 0.512`."""
     parts = []
     shown = (
