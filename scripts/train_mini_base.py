@@ -252,6 +252,10 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
     model.generation_config = GenerationConfig(eos_token_id=EOS, pad_token_id=PAD)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    settings = json.loads((out / "tokenizer_config.json").read_text())
+    settings.pop("backend", None)
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4 knows too
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     facts = {**facts, "sha256": hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
     (out / "README.md").write_text(write_card(facts))

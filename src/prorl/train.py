@@ -14,14 +14,20 @@ from prorl.session import Clock, RunResult, Session, open_session
 
 
 def train(
-    run: Run, folder: Path, *, resume: bool = False, changes: Collection[str] = (), terminal: TextIO = sys.stdout
+    run: Run,
+    folder: Path | None = None,
+    *,
+    resume: bool = False,
+    changes: Collection[str] = (),
+    terminal: TextIO = sys.stdout,
 ) -> RunResult:
-    """Train as the recipe says, in `folder`.
+    """Train as the recipe says, in `folder` (`runs/<recipe>` where none is given).
 
     `resume` goes on from the newest complete checkpoint, where only the options in `changes` may differ from it.
     Raises UserError when configuration or folder are wrong, with nothing touched, and RunFailed when the run cannot go
     on, with a checkpoint. An interrupted run (Ctrl-C) is saved and returns.
     """
+    folder = folder or Path("runs") / run.name
     with open_session(run, folder, resume=resume, changes=changes, terminal=terminal) as session:
         state = session.state
         try:
