@@ -251,7 +251,7 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
         torch.set_num_threads(run.model.threads)
     loaded = models.load(run.model)
     config = run.phases[0]
-    learner = TorchLearner(loaded, config)
+    learner = TorchLearner(loaded, config, progress)
     base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     for later in run.phases[1:]:

@@ -1,20 +1,22 @@
 """The end of a run: what the trained model can do that the model it began with could not."""
 
+import prorl.environment  # noqa: F401, I001  (before torch, where this module is the program)
+
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import torch
 
 from prorl import models
 from prorl.assembly import Parts, make_engine, make_verifiers
-from prorl.config import Config, Run
+from prorl.config import Config
 from prorl.durable import replace_file
 from prorl.errors import RunFailed
 from prorl.evaluation.boundary import ProblemCounts, headline, table
@@ -38,10 +40,10 @@ def write_boundary(parts: Parts, folder: Path, progress: Progress) -> str:
 
     side_by_side = parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
     if side_by_side:
-        with _beside(folder / "config.toml", parts.run.phases.index(config)) as base_counts:
+        with _Beside(folder / "config.toml", parts.run.phases.index(config)) as beside:
             parts.sync()
             trained = count("trained")
-            base = _result(base_counts)
+            base = beside.result()
     else:
         parts.sync()
         trained = count("trained")
@@ -71,35 +73,54 @@ def _count(
         )
 
 
-@contextmanager
-def _beside(recipe: Path, phase: int) -> Iterator["Future[list[ProblemCounts]]"]:
-    """The base's counts, computed by a process of their own."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(1, mp_context=context, initializer=signal.signal, initargs=_IGNORE_INTERRUPT)
-    try:
-        yield pool.submit(count_base, str(recipe), phase)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
+class _Beside:
+    """The base's counts, computed by a process of their own. A fresh interpreter: the caller's main is not run again."""
+
+    def __init__(self, recipe: Path, phase: int) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # In a session of its own, so that Ctrl-C reaches the run alone, which then ends this process too.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "prorl.boundary_run", str(recipe), str(phase), str(os.getpid())],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def result(self) -> list[ProblemCounts]:
+        output, errors = self._process.communicate()
+        if self._process.returncode:
+            last = errors.decode(errors="replace").strip().splitlines()[-1:]
+            raise RunFailed(
+                f"the process that measured the base model ended with {self._process.returncode} {' '.join(last)}; "
+                "resume the run to measure again"
+            )
+        return [ProblemCounts(**counts) for counts in json.loads(output)]
 
 
-_IGNORE_INTERRUPT = (signal.SIGINT, signal.SIG_IGN)
+def count_base(recipe: str, phase: int, parent: int) -> list[ProblemCounts]:
+    """The counts of the model that the run began with; given up when the parent process is gone."""
 
+    def check(text: str) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
 
-def _result(counts: "Future[list[ProblemCounts]]") -> list[ProblemCounts]:
-    try:
-        return counts.result()
-    except BrokenProcessPool:
-        raise RunFailed("the process that measured the base model died; resume the run to measure again") from None
-
-
-def count_base(recipe: str, phase: int) -> list[ProblemCounts]:
-    """The counts of the model that the run began with."""
-    run: Run = load_run(recipe)
+    run = load_run(recipe)
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
     config, loaded = run.phases[phase], models.load(run.model)
     engine = make_engine(loaded, config)
     engine.load_weights(dict(loaded.model.named_parameters()), version=0)
-    return _count(loaded, engine, config, "base", run.train.seed, lambda text: None)
+    return _count(loaded, engine, config, "base", run.train.seed, check)
+
+
+if __name__ == "__main__":
+    answers = count_base(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    sys.stdout.write(json.dumps([asdict(counts) for counts in answers]))

@@ -3,6 +3,8 @@
 import fcntl
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from safetensors.torch import load_file
 from prorl.errors import UserError
 from prorl.recipe import load_run
 from prorl.train import train
-from runs import RECIPE, records, reproducible, write_recipe
+from runs import ENVIRONMENT, RECIPE, records, reproducible, write_recipe
 
 PHASES = """
 phases = [
@@ -142,3 +144,19 @@ def test_one_process_a_folder(tmp_path):
         with pytest.raises(UserError, match="another process is running in it"):
             run(tmp_path / "run", recipe)
     assert run(tmp_path / "run", recipe, "train.steps=1").outcome == "done"
+
+
+def test_training_from_a_script_without_a_main_guard(tmp_path):
+    """The base is measured by a second process, which must not run the caller's script again."""
+    recipe = write_recipe(tmp_path)
+    overrides = ["train.steps=1", "evaluation.boundary_samples=4", "evaluation.boundary_problems=2"]
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom prorl.recipe import load_run\nfrom prorl.train import train\n"
+        f"result = train(load_run({str(recipe)!r}, {overrides!r}), Path({str(tmp_path / 'run')!r}))\n"
+        "print('outcome', result.outcome)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    assert done.stdout.count("outcome done") == 1, done.stderr
+    assert done.stdout.count("Reasoning boundary") == 1
+    assert (tmp_path / "run" / "boundary.json").exists()

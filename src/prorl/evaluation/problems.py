@@ -9,13 +9,13 @@ from prorl.prompts.sources import MINI_SUITES, mini_levels, read_rows
 from prorl.records import Prompt
 from prorl.seeds import stream_seed
 
-_MAX_TRIES = 50
+_MAX_TRIES = 500
 
 
 def held_out(
     sources: tuple[Source, ...], per_level: int, purpose: str, *, part: int = 0, parts: int = 1
 ) -> list[Prompt]:
-    """`per_level` problems of each level of the sources, without repeated texts where the level has that many.
+    """`per_level` problems of each level of the sources, or as many different ones as the level has.
 
     Generated problems depend on `purpose` and level only, rows of a file are taken in the file's order. `parts` deals
     them out, every `parts`-th one beginning with number `part`, so that the parts of a measurement share none.
@@ -40,14 +40,15 @@ def validation_problems(config: Config) -> list[Prompt]:
 
 
 def _generated(task: str, level: int, count: int, purpose: str, domain: str) -> list[Prompt]:
-    problems: list[Prompt] = []
-    texts: set[str] = set()
+    """Up to `count` problems with different texts; fewer where no new one turns up."""
+    problems: dict[str, Prompt] = {}
     for number in range(count):
         for attempt in range(_MAX_TRIES):
             seed = abs(stream_seed(purpose, task, level, number, attempt))
             prompt = make_prompt(task, level, seed)
-            if prompt.text not in texts:
+            if prompt.text not in problems:
+                problems[prompt.text] = replace(prompt, verifier="mini", domain=domain or prompt.domain)
                 break
-        texts.add(prompt.text)
-        problems.append(replace(prompt, verifier="mini", domain=domain or prompt.domain))
-    return problems
+        else:
+            break
+    return list(problems.values())

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,10 @@ _FUSED_DEVICES = ("cpu", "cuda")
 class TorchLearner:
     """`Learner` for one CPU or one GPU, any transformers model that takes its attention from the registry."""
 
-    def __init__(self, loaded: LoadedModel, config: Config) -> None:
+    def __init__(
+        self, loaded: LoadedModel, config: Config, progress: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._progress = progress
         self._model, self._device, self._dtype = loaded.model, loaded.device, loaded.dtype
         if not self._model._supports_attention_backend:
             raise UserError(f"{type(self._model).__name__}: its attention cannot be replaced, so it cannot be packed")
@@ -68,6 +71,7 @@ class TorchLearner:
         if needs_reference:
             self._reference.to(self._device)
         for index, rows in enumerate(batch.minibatches):
+            self._progress(f"update {index + 1}/{len(batch.minibatches)}")
             packs = [pack(part, self._device) for part in micro_batches(rows, config.learner.token_budget)]
             if index == 0:
                 first = self._accumulate(packs, None, config, totals, measure_engine=True)
