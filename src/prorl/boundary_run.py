@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -19,24 +19,23 @@ from prorl.assembly import Parts, make_engine, make_verifiers
 from prorl.config import Config
 from prorl.durable import replace_file
 from prorl.errors import RunFailed
-from prorl.evaluation.boundary import ProblemCounts, headline, table
+from prorl.evaluation.boundary import ProblemCounts
 from prorl.evaluation.measure import boundary_problems, boundary_result, count_answers
 from prorl.models import LoadedModel
 from prorl.prompts.template import Template
 from prorl.recipe import load_run
 from prorl.rollouts.engine import Engine
-from prorl.terminal import Progress
 
 
-def write_boundary(parts: Parts, folder: Path, progress: Progress) -> str:
-    """Measure base against trained, write `boundary.json`, print the table; gives the headline.
+def write_boundary(parts: Parts, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Measure base against trained and write `boundary.json`; `progress` may raise to give up.
 
     On a CPU with a core to spare the base is measured by a second process at the same time.
     """
     config, engine, seed = parts.phase.config, parts.phase.engine, parts.run.train.seed
 
     def count(role: str) -> list[ProblemCounts]:
-        return _count(parts.loaded, engine, config, role, seed, progress.status)
+        return _count(parts.loaded, engine, config, role, seed, progress)
 
     side_by_side = parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
     if side_by_side:
@@ -51,9 +50,7 @@ def write_boundary(parts: Parts, folder: Path, progress: Progress) -> str:
         base = count("base")
     result = boundary_result(config, base, trained, seed)
     replace_file(folder / "boundary.json", [json.dumps(result, indent=1).encode()])
-    for line in table(result).splitlines():
-        progress.note(line)
-    return headline(result)
+    return result
 
 
 def _count(
@@ -74,7 +71,7 @@ def _count(
 
 
 class _Beside:
-    """The base's counts, computed by a process of their own. A fresh interpreter: the caller's main is not run again."""
+    """The base's counts, computed by a fresh interpreter, which does not run the caller's program again."""
 
     def __init__(self, recipe: Path, phase: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -19,8 +19,9 @@ from prorl.checks import check
 from prorl.config import Config, Run
 from prorl.durable import explained, truncate_jsonl
 from prorl.errors import RunFailed, UserError
+from prorl.evaluation.boundary import headline, table
 from prorl.evaluation.validate import report_metrics
-from prorl.interrupt import Interrupts
+from prorl.interrupt import Interrupted, Interrupts
 from prorl.metrics import MetricsWriter, read_jsonl
 from prorl.pool import Filled
 from prorl.recipe import difference, load_run, to_toml
@@ -151,6 +152,20 @@ class Session:
         self.parts.save(state, reset=reset)
         self._saved_step = state.step
 
+    def _boundary(self, state: ScheduleState) -> str:
+        """Measure what the recipe asks for, unless it was measured after the last step already; gives the headline."""
+
+        def status(text: str) -> None:
+            self._signals.check()
+            self._progress.status(text)
+
+        measured = not self._metrics and (self.folder / "boundary.json").exists()
+        if measured or not schedule.phase(self.run, state).evaluation.boundary_samples:
+            return ""
+        result = write_boundary(self.parts, self.folder, status)
+        self._say(table(result))
+        return headline(result)
+
     def _say(self, text: str) -> None:
         for line in text.splitlines():
             self._progress.note(line)
@@ -166,10 +181,11 @@ class Session:
         if self._signals.requested or not schedule.done(self.run, state):
             self._progress.note(f"saved step {state.step} in {where}; --resume goes on from there")
             return RunResult(self.folder, state.step, "interrupted", self._metrics)
-        headline = ""
-        measured = not self._metrics and (self.folder / "boundary.json").exists()
-        if schedule.phase(self.run, state).evaluation.boundary_samples and not measured:
-            headline = write_boundary(self.parts, self.folder, self._progress)
+        try:
+            boundary = self._boundary(state)
+        except Interrupted:
+            self._progress.note("boundary given up; --resume measures it")
+            return RunResult(self.folder, state.step, "interrupted", self._metrics)
         write_report(self.folder)
         self._say(
             summary(
@@ -177,7 +193,7 @@ class Session:
                 read_jsonl(self.folder / "metrics.jsonl"),
                 read_jsonl(self.folder / "events.jsonl"),
                 total_steps=self.run.train.steps,
-                boundary=headline,
+                boundary=boundary,
                 commands=[f"prorl report {self.folder}"],
             )
         )
