@@ -11,9 +11,9 @@ from prorl.session import RESET_REQUEST
 def run(arguments: argparse.Namespace) -> int:
     """Ask for a hard reset of the reference policy and the optimizer."""
     folder = Path(arguments.run)
-    if not (folder / "config.toml").is_file():
-        raise UserError(f"{folder}: no run there (config.toml is missing); give the folder of a run")
     try:
+        if not (folder / "config.toml").is_file():
+            raise UserError(f"{folder}: no run there (config.toml is missing); give the folder of a run")
         (folder / RESET_REQUEST).touch()
     except OSError as error:
         raise UserError(f"{folder}: cannot write there ({error.strerror})") from None

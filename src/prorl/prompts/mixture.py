@@ -36,6 +36,7 @@ class Stream:
         self._cursors = [0] * len(self._sets)
         self._streaks: dict[str, int] = {}
         self.position = 0
+        self._refuse_held_out()
 
     @property
     def domains(self) -> list[str]:
@@ -82,6 +83,13 @@ class Stream:
             f"data.sources: {prompts.domain}: {_MAX_SKIPS} problems in a row are held out for evaluation; "
             "lower evaluation.problems_per_level or boundary_problems, or name other evaluation.sources"
         )
+
+    def _refuse_held_out(self) -> None:
+        """A set that is held out as a whole is refused now and not at its first draw."""
+        for index, weight in enumerate(self._weights):
+            if weight > 0:
+                self._next(index)
+                self._cursors[index] = 0
 
     def _kept_back(self, name: str, index: int) -> bool:
         streak = self._streaks.get(name, 0)

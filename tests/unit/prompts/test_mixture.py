@@ -131,9 +131,13 @@ def test_held_out_problems_are_never_drawn():
 
 
 def test_a_source_that_is_wholly_held_out_is_refused(tmp_path):
-    stream = make_stream(write_rows(tmp_path / "d", a=2), held_out={"text a0", "text a1"})
+    """Unless it is never drawn."""
+    source, other = write_rows(tmp_path / "d", a=2), write_rows(tmp_path / "e", b=2)
+    held_out = {"text a0", "text a1"}
     with pytest.raises(UserError, match=r"data\.sources: a: .* evaluation\.problems_per_level"):
-        stream.draw(1, {})
+        make_stream(source, other, held_out=held_out)
+    stream = make_stream(Source(source=source.source, weight=0.0), other, held_out=held_out)
+    assert sorted(ids(stream, 2)) == ["b0", "b1"]
 
 
 def test_equal_seeds_give_equal_problems_and_others_do_not():
