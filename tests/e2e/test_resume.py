@@ -7,35 +7,49 @@ import time
 
 import pytest
 
-from runs import prorl, records, reproducible, start, write_recipe
+from runs import RECIPE, prorl, records, reproducible, start, write_recipe
+
+KILLS = int(os.environ.get("PRORL_KILLS", "3"))
+STEPS = max(12, 4 * KILLS)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    recipe = write_recipe(folder)
+    recipe = write_recipe(folder, RECIPE.replace("steps = 12", f"steps = {STEPS}"))
     done = prorl("train", recipe, "--out", folder / "run")
     assert done.returncode == 0, done.stderr
     return recipe, folder / "run"
 
 
 def final_bytes(folder):
-    checkpoint = folder / "checkpoints" / "step_12"
+    checkpoint = folder / "checkpoints" / f"step_{STEPS}"
     names = ("policy/model.safetensors", "reference.safetensors", "optimizer.safetensors")
     return [(checkpoint / name).read_bytes() for name in names]
 
 
-def kill_and_resume(recipe, out, kills, pause):
-    """Kill the run `kills` times at random moments, then let it end."""
-    resume = []
-    for _ in range(kills):
+def kill_and_resume(recipe, out, rng):
+    """Kill the run again and again, a step or two after it has gone on, then let it end."""
+    resume: list[str] = []
+    for _ in range(KILLS):
         process = start("train", recipe, "--out", out, *resume)
-        time.sleep(pause())
+        metrics = out / "metrics.jsonl"
+        seen = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+        more = rng.randint(1, 2)
+        while process.poll() is None:
+            # On a resume the file is cut back first.
+            lines = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+            seen = min(seen, lines)
+            if lines >= seen + more:
+                break
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 0.2))
+        assert process.poll() is None, "the run ended before all kills; give it more steps"
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        resume = ["--resume"] if (out / "config.toml").exists() else []
-    done = prorl("train", recipe, "--out", out, *resume)
+        resume = ["--resume"]
+    done = prorl("train", recipe, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
 
 
@@ -45,15 +59,14 @@ def test_the_reference_run_has_what_the_others_are_compared_in(reference):
     assert resets
     assert resets[0]["trigger"] == "stagnation"
     steps = reproducible(folder)
-    assert [record["step"] for record in steps] == list(range(1, 13))
+    assert [record["step"] for record in steps] == list(range(1, STEPS + 1))
     assert sum(record.get("kl/reference", 0.0) > 0 for record in steps) >= 6
 
 
 def test_killed_at_random_moments(reference, tmp_path):
     """PRORL_KILLS=20 for the long version."""
     recipe, folder = reference
-    rng = random.Random(1)
-    kill_and_resume(recipe, tmp_path / "run", int(os.environ.get("PRORL_KILLS", "4")), lambda: rng.uniform(2.5, 5.0))
+    kill_and_resume(recipe, tmp_path / "run", random.Random(1))
     assert reproducible(tmp_path / "run") == reproducible(folder)
     assert final_bytes(tmp_path / "run") == final_bytes(folder)
 
@@ -90,7 +103,7 @@ def test_into_a_differently_seeded_process_with_a_half_written_checkpoint(refere
     torn.mkdir()
     (torn / "manifest.json").write_text("{")
     monkeypatch.setenv("PYTHONHASHSEED", "77")
-    done = prorl("train", recipe, "--out", out, "--resume", "--set", "train.steps=12")
+    done = prorl("train", recipe, "--out", out, "--resume", "--set", f"train.steps={STEPS}")
     assert done.returncode == 0, done.stderr
     assert "step_9" in done.stdout
     assert reproducible(out) == reproducible(folder)
