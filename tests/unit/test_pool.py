@@ -162,6 +162,8 @@ def test_an_answer_whose_verifier_failed_is_left_out_and_is_no_zero(source, veri
     # 8 groups drawn, 12 errors among 32 answers; the mean score is over the other 20: six are 1.
     assert filled.metrics["outcomes/error"] == 12 / 32
     assert filled.metrics["score/mean"] == 6 / 20
+    # Two of the 8 teach: 1!1! does not count as one that does.
+    assert pool.state_dict()["acceptance"]["a"] == pytest.approx(0.5 * 0.9**0.5 + (1 - 0.9**0.5) * 2 / 8)
 
 
 def test_lanes_see_scores_and_never_errors(source, verifiers):

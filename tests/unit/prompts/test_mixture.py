@@ -194,6 +194,7 @@ def test_the_slow_lane_opens_at_the_streak_and_any_other_result_breaks_it(tmp_pa
     assert not is_slow(solved, solved)
     assert not is_slow(solved, solved, mixed, solved)
     assert not is_slow(solved, solved, failed, solved)
+    assert is_slow(failed, solved, solved, solved)
     assert is_slow(failed, failed)
     assert is_slow(solved, solved, solved, failed, failed)
     assert not is_slow(failed, [0.0, 0.1], failed)
