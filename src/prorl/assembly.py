@@ -118,7 +118,7 @@ def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Con
         size = len(template.encode(problem))
         if size > limit:
             raise UserError(
-                f"data.max_prompt_tokens = {limit}: the validation problem {problem.id} has {size} tokens; raise the "
+                f"data.max_prompt_tokens = {limit}: the evaluation problem {problem.id} has {size} tokens; raise the "
                 "limit, or name evaluation.sources with shorter problems"
             )
 
@@ -129,6 +129,8 @@ def open_data(loaded: LoadedModel, config: Config, seed: int) -> tuple[Stream, l
     stream = open_stream(config, seed)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
     _refuse_too_long(problems, template, config)
+    if config.evaluation.boundary_samples:
+        _refuse_too_long([problem.prompt for problem in boundary_problems(config)], template, config)
     return stream, problems, template
 
 

@@ -7,3 +7,7 @@ class UserError(ValueError):
 
 class RunFailed(RuntimeError):
     """The run cannot go on: one line that says why and where to look. Exit 1."""
+
+
+class NoGroups(RunFailed):
+    """A step found no batch to train on; the step before it is whole and can be saved."""

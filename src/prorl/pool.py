@@ -12,7 +12,7 @@ from typing import Any
 
 from prorl.algorithm.groups import is_informative
 from prorl.config import Config
-from prorl.errors import RunFailed
+from prorl.errors import NoGroups
 from prorl.judging import Judge, Judged
 from prorl.prompts.mixture import Stream
 from prorl.prompts.template import Template
@@ -80,7 +80,7 @@ class Pool:
             teaching = (group for group in groups if not options.enabled or self._teaches(group, config))
             kept += [group for group in teaching if len(group.rollouts) >= 2]
         if len(kept) < wanted and options.on_exhausted == "stop":
-            raise RunFailed(
+            raise NoGroups(
                 f"step {step}: {len(kept)} of {wanted} informative groups after {tally.rounds} rounds and "
                 f"{tally.tokens} tokens; raise filter.max_rounds or set filter.on_exhausted = train"
             )
@@ -108,6 +108,11 @@ class Pool:
         tokens = {position: self._template.encode(prompt) for position, prompt in drawn.items()}
         fitting = {p: t for p, t in tokens.items() if len(t) <= config.data.max_prompt_tokens}
         tally.too_long += len(tokens) - len(fitting)
+        if not fitting:
+            raise NoGroups(
+                f"step {step}: all {count} prompts of a round are longer than data.max_prompt_tokens = "
+                f"{config.data.max_prompt_tokens} tokens; raise it, or look at the data"
+            )
         requests = [self._request(position, fitting[position], config) for position in fitting]
         judge = Judge(self._engine, self._template, [self._verifiers], self._progress)
         groups = [_group(item) for item in judge.run(requests, drawn)]

@@ -147,6 +147,10 @@ class Session:
         if decision.failed:
             self._failure = decision.stop
 
+    def save_if_unsaved(self, state: ScheduleState) -> None:
+        if self._saved_step != state.step:
+            self._save(state, reset=False)
+
     def _save(self, state: ScheduleState, *, reset: bool) -> None:
         self._progress.status("saving")
         self.parts.save(state, reset=reset)
@@ -172,8 +176,7 @@ class Session:
 
     def finish(self, state: ScheduleState) -> RunResult:
         """Save what is not saved; after the last step measure the boundary, write the report and print the summary."""
-        if self._saved_step != state.step:
-            self._save(state, reset=False)
+        self.save_if_unsaved(state)
         self._progress.close()
         where = self.parts.checkpoints.at(state.step)
         if self._failure:
@@ -254,7 +257,7 @@ def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Sna
         more = f" (and {len(unasked) - 1} more)" if len(unasked) > 1 else ""
         raise UserError(
             f"{path}: the recipe has changed since this checkpoint: {unasked[0]}{more}; "
-            "resume with the old recipe, or ask for the change with --set"
+            f"resume with the old one ({path / 'config.toml'}), or ask for the change with --set"
         )
     return snapshot
 

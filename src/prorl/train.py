@@ -7,6 +7,7 @@ from typing import TextIO
 
 from prorl import schedule
 from prorl.config import Run
+from prorl.errors import NoGroups
 from prorl.interrupt import Interrupted
 from prorl.learner.batch import make_batch
 from prorl.schedule import ScheduleState
@@ -35,6 +36,10 @@ def train(
                 state = step(session, state)
         except Interrupted:
             session.restore_pool()
+        except NoGroups:
+            session.restore_pool()
+            session.save_if_unsaved(state)
+            raise
         return session.finish(state)
 
 

@@ -112,7 +112,7 @@ WRONG_DATA = {
     '[{source = "rows.jsonl"}]': "rows.jsonl:2: prompt must be a text or a list of",
     '[{source = "unknown.jsonl"}]': "no verifier 'chess': must be one of mini, or name a function in reward.functions",
     '[{source = "long.jsonl", domain = "logic"}]': (
-        "data.max_prompt_tokens = 48: the validation problem long has 60 tokens; raise the limit"
+        "data.max_prompt_tokens = 48: the evaluation problem long has 60 tokens; raise the limit"
     ),
     '[{source = "few.jsonl"}]': "problems in a row are held out for evaluation",
     '[{source = "nowhere.jsonl"}]': "source = nowhere.jsonl: no such file; use mini, mini_hard or a .jsonl file",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prorl.errors import UserError
+from prorl.errors import RunFailed, UserError
 from prorl.recipe import load_run
 from prorl.train import train
 from runs import ENVIRONMENT, RECIPE, records, reproducible, write_recipe
@@ -160,3 +160,13 @@ def test_training_from_a_script_without_a_main_guard(tmp_path):
     assert done.stdout.count("outcome done") == 1, done.stderr
     assert done.stdout.count("Reasoning boundary") == 1
     assert (tmp_path / "run" / "boundary.json").exists()
+
+
+def test_a_run_that_finds_no_batch_is_saved_at_the_step_before(tmp_path):
+    recipe = write_recipe(tmp_path)
+    out, stop = tmp_path / "run", ("filter.max_rounds=1", "rollouts.prompts_per_step=40", "filter.oversampling=1.0")
+    assert run(out, recipe, "train.steps=1", *stop).outcome == "done"
+    with pytest.raises(RunFailed, match=r"step 2: \d+ of 40 informative groups after 1 rounds"):
+        run(out, recipe, "train.steps=12", *stop, "filter.on_exhausted=stop", resume=True)
+    assert run(out, recipe, "train.steps=2", *stop, "filter.on_exhausted=train", resume=True).outcome == "done"
+    assert [record["step"] for record in records(out)] == [1, 2]

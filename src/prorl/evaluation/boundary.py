@@ -44,6 +44,8 @@ class ProblemCounts:
     """Right samples when the form of the answer is read tolerantly."""
     num_well_formed: int
     """Samples that the strict reading could parse."""
+    num_errors: int = 0
+    """Verdicts that a failing verifier did not give; such a sample counts as not solved."""
     suite: str = ""
     trained_on: bool = False
     """Whether problems of this level were in the training data."""

@@ -16,6 +16,7 @@ from prorl.rewards.verifier import VerifierPool
 from prorl.rollouts.engine import Engine
 
 Fold = Literal["select", "report"]
+WELL_FORMED = ("correct", "partial", "wrong")
 FOLDS: tuple[Fold, Fold] = ("select", "report")
 
 
@@ -105,7 +106,8 @@ def _counts(problem: Problem, readings: Sequence[Sequence[Score]]) -> ProblemCou
         num_samples=len(strict),
         num_correct=solved[0],
         num_correct_tolerant=solved[1],
-        num_well_formed=sum(score.outcome != "unparsable" for score in strict),
+        num_well_formed=sum(score.outcome in WELL_FORMED for score in strict),
+        num_errors=sum(score.outcome == "error" for scores in readings for score in scores),
         suite=problem.suite,
         trained_on=problem.trained_on,
     )
@@ -122,5 +124,6 @@ def boundary_result(
         "top_p": 1.0,
         "max_response_tokens": config.rollouts.max_response_tokens,
         "seed": seed,
+        "verifier_errors": sum(counts.num_errors for counts in (*base, *trained)),
     }
     return boundary(base, trained, ks=powers_of_two(config.evaluation.boundary_samples), settings=settings)

@@ -7,7 +7,7 @@ from prorl.prompts.template import Template
 from prorl.records import Prompt, Request, Sampling, Score
 from prorl.seeds import stream_seed
 
-TRUNCATED = Score(0.0, "wrong", "cut at the token limit")
+TRUNCATED = Score(0.0, "unparsable", "cut at the token limit")
 
 
 def answer(

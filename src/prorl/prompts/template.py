@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from prorl.errors import UserError
 from prorl.records import Prompt
 
 
@@ -24,7 +26,10 @@ class Template:
         if self._tokenizer.chat_template is None:
             text = "\n".join(message["content"] for message in messages)
             return tuple(self._tokenizer(text)["input_ids"])
-        text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        try:
+            text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise UserError(f"prompt {prompt.id}: the model's chat template refuses it ({error})") from None
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -121,6 +121,7 @@ class TorchEngine:
         while waiting and free > 0:
             request = waiting.popleft()
             self._check(request)
+            assert not batch or _distribution(request) == _distribution(batch[0][0]), "one temperature and top-p a call"
             done = request.num_rollouts - len(request.seeds)
             take = min(free, len(request.seeds))
             batch.append((request, range(done, done + take)))
@@ -223,6 +224,10 @@ class TorchEngine:
             )
             results.append(logprobs.float())
         return results
+
+
+def _distribution(request: Request) -> tuple[float, float]:
+    return request.sampling.temperature, request.sampling.top_p
 
 
 def _pull(source: Iterator[Request], waiting: deque[Request], free: int) -> bool:

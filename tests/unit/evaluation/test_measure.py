@@ -127,7 +127,7 @@ def test_counts_of_both_readings_by_hand(pools):
     script = [["1", "1x", "0", "1~"], ["0", "0", "h", "1"]]
     engine = ScriptedEngine(lambda key, index: script[key][index])
     first, second = count_answers(problems, engine, template(), pools, config, seed=0, role="base")
-    assert (first.num_samples, first.num_correct, first.num_correct_tolerant, first.num_well_formed) == (4, 1, 2, 4)
+    assert (first.num_samples, first.num_correct, first.num_correct_tolerant, first.num_well_formed) == (4, 1, 2, 3)
     assert (second.num_samples, second.num_correct, second.num_correct_tolerant) == (4, 1, 1)
     assert (first.prompt_id, first.family, first.fold, first.suite, first.trained_on) == (
         "p0",
@@ -166,6 +166,7 @@ def test_a_model_against_itself_is_asked_the_same_under_other_streams_and_compar
         "top_p": 1.0,
         "max_response_tokens": 9,
         "seed": 3,
+        "verifier_errors": 0,
     }
 
 
