@@ -92,8 +92,9 @@ class Pool:
         """Prompts to draw so that `missing` groups are expected to be informative, and some more."""
         if not config.filter.enabled:
             return missing
-        expected = sum(self._acceptance.values()) / len(self._acceptance)
-        number = math.ceil(missing * config.filter.oversampling / max(expected, _LOWEST_ACCEPTANCE))
+        shares, rates = self._stream.shares, self._acceptance
+        draws_a_group = sum(share / max(rates[domain], _LOWEST_ACCEPTANCE) for domain, share in shares.items())
+        number = math.ceil(missing * config.filter.oversampling * draws_a_group)
         return min(number, _MAX_ROUND * config.rollouts.prompts_per_step)
 
     def _boost(self, config: Config) -> dict[str, float]:

@@ -205,7 +205,10 @@ def test_spread_and_floor_of_the_filter(source, verifiers):
 
 
 def test_draws_follow_the_acceptance_of_each_domain(tmp_path, verifiers):
-    """Acceptances 0.8 and 0.2 at equal quotas: a needs 1.25 draws a group and b 5, so 10 draws are 2 and 8."""
+    """Acceptances 0.8 and 0.2 at equal quotas: a needs 1.25 draws a group and b 5, the mean group 3.125.
+
+    So five groups need 15.6 draws: 16, of which a gets 1.25 parts and b 5, that is 3.2 and 12.8.
+    """
     source = write_rows(tmp_path / "rows.jsonl", a=30, b=30)
     config = make_config(source, prompts=5, max_rounds=1, domain_weights={"a": 1.0, "b": 1.0})
     pool, engine = make_pool(config, verifiers, {})
@@ -214,13 +217,13 @@ def test_draws_follow_the_acceptance_of_each_domain(tmp_path, verifiers):
     state["acceptance"] = {"a": 0.8, "b": 0.2}
     pool.load_state_dict(state)
     filled = pool.fill(1, config)
-    assert filled.metrics["groups/drawn"] == 10
+    assert filled.metrics["groups/drawn"] == 16
     drawn = [len([r for r in engine.requests if r.tokens[0] == template().encode(p)[0]]) for p in both(source)]
-    assert drawn == [2, 8]
+    assert drawn == [3, 13]
     # None taught: 0.9^(n / 16) of the old rates is left.
     after = pool.state_dict()["acceptance"]
-    assert after["a"] == pytest.approx(0.8 * 0.9 ** (2 / 16))
-    assert after["b"] == pytest.approx(0.2 * 0.9 ** (8 / 16))
+    assert after["a"] == pytest.approx(0.8 * 0.9 ** (3 / 16))
+    assert after["b"] == pytest.approx(0.2 * 0.9 ** (13 / 16))
 
 
 def both(source):
@@ -235,9 +238,9 @@ def test_a_domain_that_never_teaches_is_drawn_ten_times_and_a_round_four_batches
     pool, engine = make_pool(config, verifiers, {})
     pool.load_state_dict(pool.state_dict() | {"acceptance": {"a": 1.0, "b": 0.0}})
     pool.fill(1, config)
-    # Mean 0.5: 22 draws, 1 to 10.
+    # 11 * (0.5 / 1 + 0.5 / 0.1) = 60.5 is over four batches: 44 draws, 1 to 10.
     first = template().encode(both(source)[0])[0]
-    assert [sum(r.tokens[0] == first for r in engine.requests), len(engine.requests)] == [2, 22]
+    assert [sum(r.tokens[0] == first for r in engine.requests), len(engine.requests)] == [4, 44]
     pool.load_state_dict(pool.state_dict() | {"acceptance": {"a": 0.0, "b": 0.0}})
     assert pool.fill(2, config).metrics["groups/drawn"] == 44
 

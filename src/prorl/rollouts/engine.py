@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from prorl.errors import UserError
 from prorl.records import Request, Rollout
 
 
@@ -32,3 +33,13 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give back memory."""
         ...
+
+
+def check_length(request: Request, max_length: int) -> None:
+    """Refuse what does not fit the engine; UserError."""
+    size = len(request.tokens) + request.sampling.max_tokens
+    if size > max_length or not request.tokens:
+        raise UserError(
+            f"a prompt of {len(request.tokens)} tokens with {request.sampling.max_tokens} to generate: the engine "
+            f"holds 1 to {max_length} in all; raise data.max_prompt_tokens or rollouts.max_response_tokens"
+        )

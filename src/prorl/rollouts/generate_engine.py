@@ -14,6 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from prorl.errors import UserError
 from prorl.records import Request, Rollout
+from prorl.rollouts.engine import check_length
 from prorl.rollouts.sampler import sample, uniforms
 
 
@@ -74,12 +75,7 @@ class GenerateEngine:
             yield from self._batch(batch)
 
     def _indices(self, request: Request) -> range:
-        size = len(request.tokens) + request.sampling.max_tokens
-        if size > self._max_length or not request.tokens:
-            raise UserError(
-                f"a prompt of {len(request.tokens)} tokens with {request.sampling.max_tokens} to generate: the engine "
-                f"holds 1 to {self._max_length} in all; raise data.max_prompt_tokens or rollouts.max_response_tokens"
-            )
+        check_length(request, self._max_length)
         return range(request.num_rollouts)
 
     @torch.inference_mode()

@@ -17,6 +17,7 @@ from prorl.algorithm.logprobs import token_logprobs
 from prorl.errors import UserError
 from prorl.records import FinishReason, Request, Rollout
 from prorl.rollouts.decoder import Cache, Decoder, supports
+from prorl.rollouts.engine import check_length
 from prorl.rollouts.sampler import sample, uniforms
 
 _REFILL_SHARE = 4  # refill when a quarter of the rows is free
@@ -120,7 +121,7 @@ class TorchEngine:
         batch: list[tuple[Request, range]] = []
         while waiting and free > 0:
             request = waiting.popleft()
-            self._check(request)
+            check_length(request, self._max_length)
             assert not batch or _distribution(request) == _distribution(batch[0][0]), "one temperature and top-p a call"
             done = request.num_rollouts - len(request.seeds)
             take = min(free, len(request.seeds))
@@ -131,14 +132,6 @@ class TorchEngine:
         for part in _chunks(batch, self._num_rows * self._max_length // 4):
             self._prefill(part, rows, cache)
         yield from self._retire(rows, cache)
-
-    def _check(self, request: Request) -> None:
-        size = len(request.tokens) + request.sampling.max_tokens
-        if size > self._max_length or not request.tokens:
-            raise UserError(
-                f"a prompt of {len(request.tokens)} tokens with {request.sampling.max_tokens} to generate: the engine "
-                f"holds 1 to {self._max_length} in all; raise data.max_prompt_tokens or rollouts.max_response_tokens"
-            )
 
     def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows, cache: Cache) -> None:
         lengths = torch.tensor([len(request.tokens) for request, _ in batch], device=self._device)
