@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the run stops at the next safe point, saved. A second Ctrl-C stops at once."""
 
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -11,7 +12,7 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Catches the signals while it is open, in the main thread."""
+    """Catches the signals while it is open. Python delivers them to the main thread only: elsewhere it does nothing."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
@@ -19,7 +20,8 @@ class Interrupts:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        for number in signals:
             self._old[number] = signal.signal(number, self._handle)
         return self
 
