@@ -79,6 +79,11 @@ class Pool:
             groups = self._round(step, self._num_to_draw(wanted - len(kept), config), config, tally)
             teaching = (group for group in groups if not options.enabled or self._teaches(group, config))
             kept += [group for group in teaching if len(group.rollouts) >= 2]
+        if not tally.drawn:
+            raise NoGroups(
+                f"step {step}: all {tally.too_long} prompts drawn are longer than data.max_prompt_tokens = "
+                f"{config.data.max_prompt_tokens} tokens; raise it, or look at the data"
+            )
         if len(kept) < wanted and options.on_exhausted == "stop":
             raise NoGroups(
                 f"step {step}: {len(kept)} of {wanted} informative groups after {tally.rounds} rounds and "
@@ -109,11 +114,6 @@ class Pool:
         tokens = {position: self._template.encode(prompt) for position, prompt in drawn.items()}
         fitting = {p: t for p, t in tokens.items() if len(t) <= config.data.max_prompt_tokens}
         tally.too_long += len(tokens) - len(fitting)
-        if not fitting:
-            raise NoGroups(
-                f"step {step}: all {count} prompts of a round are longer than data.max_prompt_tokens = "
-                f"{config.data.max_prompt_tokens} tokens; raise it, or look at the data"
-            )
         requests = [self._request(position, fitting[position], config) for position in fitting]
         judge = Judge(self._engine, self._template, [self._verifiers], self._progress)
         groups = [_group(item) for item in judge.run(requests, drawn)]
