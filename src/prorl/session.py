@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from prorl import schedule
 from prorl.assembly import Parts, host_bytes, open_run
-from prorl.boundary_run import write_boundary
+from prorl.boundary_run import is_measured, write_boundary
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.checks import check
 from prorl.config import Config, Run
@@ -157,16 +157,16 @@ class Session:
         self._saved_step = state.step
 
     def _boundary(self, state: ScheduleState) -> str:
-        """Measure what the recipe asks for, unless it was measured after the last step already; gives the headline."""
+        """Measure what the recipe asks for, unless just that was measured already; gives the headline."""
 
         def status(text: str) -> None:
             self._signals.check()
             self._progress.status(text)
 
-        measured = not self._metrics and (self.folder / "boundary.json").exists()
-        if measured or not schedule.phase(self.run, state).evaluation.boundary_samples:
+        wanted = schedule.phase(self.run, state).evaluation.boundary_samples
+        if not wanted or is_measured(self.parts, self.folder, state.step):
             return ""
-        result = write_boundary(self.parts, self.folder, status)
+        result = write_boundary(self.parts, self.folder, state.step, status)
         self._say(table(result))
         return headline(result)
 

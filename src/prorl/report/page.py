@@ -189,7 +189,8 @@ def _boundary_section(result: Record) -> str:
     names = ", ".join(summary["expanded_levels"]) or "none"
     note = f"<p>Base against trained, on problems other than those the levels were chosen on. Expanded: {safe(names)}."
     problems, samples = (min(level[name] for level in result["levels"]) for name in ("num_problems", "num_samples"))
-    drawn = f" Problems a level: {problems}; samples a problem: {samples}.</p>"
+    after = f" Measured after step {result['asked']['step']}." if "asked" in result else ""
+    drawn = f" Problems a level: {problems}; samples a problem: {samples}.{after}</p>"
     return f"{note}{drawn}{boundary_tables(result)}<details><summary>Rules</summary><ul>{rules}</ul></details>"
 
 

@@ -1,0 +1,95 @@
+"""The boundary measurement at the end of a run: when it is made again, and what must not disturb it."""
+
+import io
+import json
+
+import pytest
+
+from prorl.boundary_run import _Beside
+from prorl.interrupt import Interrupted
+from prorl.recipe import load_run
+from prorl.train import train
+from runs import write_recipe
+
+
+def run(folder, recipe, *overrides, resume=False, terminal=None):
+    changes = [override.partition("=")[0] for override in overrides]
+    loaded = load_run(str(recipe), overrides)
+    return train(loaded, folder, resume=resume, changes=changes, terminal=terminal or io.StringIO())
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    text = write_recipe(tmp_path).read_text()
+    sources = 'sources = [{source = "mini", tasks = ["sort"], min_level = 4, max_level = 4}]'
+    old = next(line for line in text.splitlines() if line.startswith("sources"))
+    boundary = "[evaluation]\nboundary_problems = 2"
+    return write_recipe(tmp_path, text.replace(old, sources).replace("[evaluation]", boundary))
+
+
+def measured(folder):
+    return json.loads((folder / "boundary.json").read_text())
+
+
+def test_an_older_measurement_is_not_taken_for_that_of_the_last_step(recipe, tmp_path):
+    """The run is made longer, and ends after its last checkpoint and before its boundary is measured again."""
+    out = tmp_path / "run"
+    run(out, recipe, "train.steps=1", "evaluation.boundary_samples=2")
+    assert measured(out)["asked"]["step"] == 1
+    run(out, recipe, "train.steps=2", "evaluation.boundary_samples=0", resume=True)
+    assert measured(out)["asked"]["step"] == 1
+    assert "Measured after step 1." in (out / "report.html").read_text()
+    run(out, recipe, "train.steps=2", "evaluation.boundary_samples=2", resume=True)
+    assert measured(out)["asked"]["step"] == 2
+
+
+def test_a_measurement_with_other_samples_is_made_when_it_is_asked_for_and_the_same_only_once(recipe, tmp_path):
+    out = tmp_path / "run"
+    run(out, recipe, "train.steps=1", "evaluation.boundary_samples=2")
+    run(out, recipe, "train.steps=1", "evaluation.boundary_samples=4", resume=True)
+    assert measured(out)["summary"]["settings"]["samples"] == 4
+    before = (out / "boundary.json").stat().st_mtime_ns
+    run(out, recipe, "train.steps=1", "evaluation.boundary_samples=4", resume=True)
+    assert (out / "boundary.json").stat().st_mtime_ns == before
+    (out / "boundary.json").write_text("[")
+    run(out, recipe, "train.steps=1", "evaluation.boundary_samples=4", resume=True)
+    assert measured(out)["summary"]["settings"]["samples"] == 4
+
+
+class Editor(io.StringIO):
+    """A terminal that, when something is first written to it, edits a file."""
+
+    def __init__(self, path, text):
+        super().__init__()
+        self._path, self._text = path, text
+
+    def write(self, text):
+        if self._path.exists():
+            self._path.write_text(self._text)
+        return super().write(text)
+
+
+def test_the_base_is_measured_as_the_run_began_whatever_became_of_its_folder(recipe, tmp_path, monkeypatch):
+    """Neither an edited config.toml nor a file named like a module, where the command was started, counts."""
+    out = tmp_path / "run"
+    whole, edited = tmp_path / "whole", Editor(out / "config.toml", "[evaluation]\nboundary_samples = 1\n")
+    options = ("train.steps=1", "evaluation.boundary_samples=4")
+    run(whole, recipe, *options)
+    (tmp_path / "queue.py").write_text("raise RuntimeError('not a module of prorl')")
+    monkeypatch.chdir(tmp_path)
+    run(out, recipe, *options, terminal=edited)
+    assert "[train]" not in (out / "config.toml").read_text()
+    assert measured(out) == measured(whole)
+
+
+def test_waiting_for_the_base_can_be_given_up(recipe):
+    loaded = load_run(str(recipe), ["evaluation.boundary_samples=4096"])
+    calls = []
+
+    def give_up(text):
+        calls.append(text)
+        raise Interrupted
+
+    with pytest.raises(Interrupted), _Beside(loaded, 0) as beside:
+        beside.result(give_up)
+    assert calls == ["boundary, base"]
