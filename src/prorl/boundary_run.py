@@ -157,5 +157,6 @@ def count_base(run: Run, phase: int, parent: int) -> list[ProblemCounts]:
 
 
 if __name__ == "__main__":
-    answers = count_base(*pickle.loads(sys.stdin.buffer.read()), parent=int(sys.argv[1]))
+    recipe, number = pickle.loads(sys.stdin.buffer.read())
+    answers = count_base(recipe, number, parent=int(sys.argv[1]))
     sys.stdout.write(json.dumps([asdict(counts) for counts in answers]))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 
@@ -27,11 +28,17 @@ def recipe(tmp_path):
     return write_recipe(tmp_path, text.replace(old, sources).replace("[evaluation]", boundary))
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Without a core to spare the base is measured by this process, which saves the start of another."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
 def measured(folder):
     return json.loads((folder / "boundary.json").read_text())
 
 
-def test_an_older_measurement_is_not_taken_for_that_of_the_last_step(recipe, tmp_path):
+def test_an_older_measurement_is_not_taken_for_that_of_the_last_step(recipe, tmp_path, alone):
     """The run is made longer, and ends after its last checkpoint and before its boundary is measured again."""
     out = tmp_path / "run"
     run(out, recipe, "train.steps=1", "evaluation.boundary_samples=2")
@@ -43,7 +50,7 @@ def test_an_older_measurement_is_not_taken_for_that_of_the_last_step(recipe, tmp
     assert measured(out)["asked"]["step"] == 2
 
 
-def test_a_measurement_with_other_samples_is_made_when_it_is_asked_for_and_the_same_only_once(recipe, tmp_path):
+def test_a_measurement_with_other_samples_is_made_when_it_is_asked_for_and_the_same_only_once(recipe, tmp_path, alone):
     out = tmp_path / "run"
     run(out, recipe, "train.steps=1", "evaluation.boundary_samples=2")
     run(out, recipe, "train.steps=1", "evaluation.boundary_samples=4", resume=True)
