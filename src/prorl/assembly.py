@@ -20,7 +20,7 @@ from prorl import models, schedule
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.config import Config, Run
 from prorl.errors import UserError
-from prorl.evaluation.measure import boundary_problems, validate
+from prorl.evaluation.measure import evaluation_prompts, validate
 from prorl.evaluation.problems import validation_problems
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
@@ -101,14 +101,14 @@ def make_verifiers(config: Config, reading: Literal["strict", "tolerant"] = "str
     )
 
 
-def open_stream(config: Config, seed: int) -> Stream:
-    """The phase's stream of prompts at its start; evaluation problems are held out of it."""
-    held_out: set[str] = set()
-    if config.evaluation.every:
-        held_out |= {problem.text for problem in validation_problems(config)}
-    if config.evaluation.boundary_samples:
-        held_out |= {problem.prompt.text for problem in boundary_problems(config)}
-    return Stream(config.data, config.filter, seed=seed, held_out=frozenset(held_out))
+def held_out_texts(run: Run) -> frozenset[str]:
+    """What no phase trains on: the evaluation problems of all of them, for the last phase judges what all did."""
+    return frozenset(prompt.text for config in run.phases for prompt in evaluation_prompts(config))
+
+
+def open_stream(config: Config, seed: int, held_out: frozenset[str]) -> Stream:
+    """The phase's stream of prompts at its start."""
+    return Stream(config.data, config.filter, seed=seed, held_out=held_out)
 
 
 def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Config) -> None:
@@ -123,21 +123,14 @@ def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Con
             )
 
 
-def open_data(loaded: LoadedModel, config: Config, seed: int) -> tuple[Stream, list[Prompt], Template]:
-    """The phase's stream at its start, its validation problems, and the template of both."""
-    problems = validation_problems(config) if config.evaluation.every else []
-    stream = open_stream(config, seed)
+def open_data(
+    loaded: LoadedModel, config: Config, seed: int, held_out: frozenset[str]
+) -> tuple[Stream, Template, VerifierPool]:
+    """The phase's stream at its start, its template and its verifiers; refused here if they do not fit its data."""
+    stream = open_stream(config, seed, held_out)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
+    problems = evaluation_prompts(config)
     _refuse_too_long(problems, template, config)
-    if config.evaluation.boundary_samples:
-        _refuse_too_long([problem.prompt for problem in boundary_problems(config)], template, config)
-    return stream, problems, template
-
-
-def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callable[[str], None]) -> PhaseParts:
-    """Build the parts of a phase, its stream at the start."""
-    stream, problems, template = open_data(loaded, config, seed)
-    engine = make_engine(loaded, config)
     verifiers = make_verifiers(config)
     try:
         for prompt in (*stream.kinds(), *problems):
@@ -145,6 +138,16 @@ def open_phase(loaded: LoadedModel, config: Config, seed: int, progress: Callabl
     except UserError:
         verifiers.close()
         raise
+    return stream, template, verifiers
+
+
+def open_phase(
+    loaded: LoadedModel, config: Config, seed: int, held_out: frozenset[str], progress: Callable[[str], None]
+) -> PhaseParts:
+    """Build the parts of a phase, its stream at the start."""
+    stream, template, verifiers = open_data(loaded, config, seed, held_out)
+    problems = validation_problems(config) if config.evaluation.every else []
+    engine = make_engine(loaded, config)
     pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
     return PhaseParts(config, template, engine, verifiers, problems, pool)
 
@@ -162,6 +165,7 @@ class Parts:
     progress: Callable[[str], None]
     base: Mapping[str, Tensor]
     """The weights that the run began with."""
+    held_out: frozenset[str]
     versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _VERSIONED})
 
     def __enter__(self) -> Self:
@@ -203,7 +207,7 @@ class Parts:
     def enter_phase(self, config: Config) -> None:
         """Rebuild what the new phase's recipe changes; the stream goes on at its position."""
         old = self.phase
-        new = open_phase(self.loaded, config, self.run.train.seed, self.sampling)
+        new = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
         new.pool.carry_over(old.pool)
         self.phase = new
         old.close()
@@ -235,7 +239,7 @@ class Parts:
         config = schedule.phase(self.run, state)
         if config is not self.phase.config:
             self.phase.close()
-            self.phase = open_phase(self.loaded, config, self.run.train.seed, self.sampling)
+            self.phase = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
         self.phase.pool.load_state_dict(snapshot.state["pool"])
         return state
 
@@ -256,10 +260,11 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     learner = TorchLearner(loaded, config, progress)
     base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
+    held_out = held_out_texts(run)
     for later in run.phases[1:]:
-        open_data(loaded, later, run.train.seed)  # what is wrong with it is said now, not after days
-    phase = open_phase(loaded, config, run.train.seed, sampling)
-    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base)
+        open_data(loaded, later, run.train.seed, held_out)[-1].close()  # what is wrong is said now, not after days
+    phase = open_phase(loaded, config, run.train.seed, held_out, sampling)
+    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base, held_out)
 
 
 def host_bytes() -> int:

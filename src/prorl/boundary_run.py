@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -60,13 +60,14 @@ def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[st
     On a CPU with a core to spare the base is measured by a second process at the same time.
     """
     config, engine, seed = parts.phase.config, parts.phase.engine, parts.run.train.seed
+    phase = parts.run.phases.index(config)
 
     def count(role: str) -> list[ProblemCounts]:
-        return _count(parts.loaded, engine, config, role, seed, progress)
+        return _count(parts.loaded, engine, parts.run.phases[: phase + 1], role, seed, progress)
 
     side_by_side = parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
     if side_by_side:
-        with _Beside(parts.run, parts.run.phases.index(config)) as beside:
+        with _Beside(parts.run, phase) as beside:
             parts.sync()
             trained = count("trained")
             base = beside.result(progress)
@@ -81,12 +82,19 @@ def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[st
 
 
 def _count(
-    loaded: LoadedModel, engine: Engine, config: Config, role: str, seed: int, progress: Callable[[str], None]
+    loaded: LoadedModel,
+    engine: Engine,
+    phases: Sequence[Config],
+    role: str,
+    seed: int,
+    progress: Callable[[str], None],
 ) -> list[ProblemCounts]:
+    """Counts by the last phase's options; those before it have trained too."""
+    *before, config = phases
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
     with make_verifiers(config) as strict, make_verifiers(config, reading="tolerant") as tolerant:
         return count_answers(
-            boundary_problems(config),
+            boundary_problems(config, before),
             engine,
             template,
             [strict, tolerant],
@@ -153,7 +161,7 @@ def count_base(run: Run, phase: int, parent: int) -> list[ProblemCounts]:
     config, loaded = run.phases[phase], models.load(run.model)
     engine = make_engine(loaded, config)
     engine.load_weights(dict(loaded.model.named_parameters()), version=0)
-    return _count(loaded, engine, config, "base", run.train.seed, check)
+    return _count(loaded, engine, run.phases[: phase + 1], "base", run.train.seed, check)
 
 
 if __name__ == "__main__":

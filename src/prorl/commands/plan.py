@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from prorl import models
-from prorl.assembly import open_stream
+from prorl.assembly import held_out_texts, open_stream
 from prorl.config import Config, Run
 from prorl.evaluation.problems import validation_problems
 from prorl.models import Size
@@ -27,11 +27,12 @@ def describe(plan: Run) -> Iterator[str]:
     size = models.measure(plan.model)
     yield f"recipe      {plan.name}: {len(plan.phases)} phase{'s' * (len(plan.phases) > 1)}, {plan.train.steps} steps"
     yield f"model       {plan.model.path}: {size.parameters:,} parameters, vocabulary {size.vocabulary:,}"
+    held_out = held_out_texts(plan)
     for number, config in enumerate(plan.phases, 1):
         yield ""
         yield f"phase {number}     {config.name}, {config.phase.steps or plan.train.steps} steps at most"
         yield from _batch(config)
-        yield from _stream(config)
+        yield from _stream(config, held_out)
         yield from _memory(config, size)
         yield f"  reset     {_triggers(config)}"
 
@@ -52,8 +53,8 @@ def _batch(config: Config) -> Iterator[str]:
     yield f"  optimizer AdamW {config.optimizer.learning_rate:g}, {config.optimizer.schedule}"
 
 
-def _stream(config: Config) -> Iterator[str]:
-    shares = open_stream(config, seed=0).shares
+def _stream(config: Config, held_out: frozenset[str]) -> Iterator[str]:
+    shares = open_stream(config, 0, held_out).shares
     yield "  data      " + ", ".join(f"{domain} {share:.0%}" for domain, share in shares.items())
     if config.evaluation.every:
         count = len(validation_problems(config))

@@ -1,12 +1,14 @@
 """Stage 7: the measurements of a run: validation by level, and the boundary of two models."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from prorl.config import Config
+from prorl.errors import UserError
 from prorl.evaluation.boundary import ProblemCounts, boundary, powers_of_two
-from prorl.evaluation.problems import held_out
+from prorl.evaluation.problems import held_out, trained_levels, validation_problems
 from prorl.evaluation.sampling import answer
 from prorl.evaluation.validate import summarise
 from prorl.judging import Judge
@@ -54,16 +56,50 @@ def validate(
     return summarise(problems, scores, options.domain_weights)
 
 
-def boundary_problems(config: Config) -> list[Problem]:
-    """Both folds of the trained levels and of the levels above them that no training saw."""
+def boundary_problems(config: Config, before: Sequence[Config] = ()) -> list[Problem]:
+    """Both folds of every level of the evaluation sources, or else of the training sources; no problem is there twice.
+
+    `before`: the phases before this one, which have trained too. Rows of a file come from its end, validation's from
+    its beginning.
+    """
     options = config.evaluation
-    sources = options.sources or config.data.sources
-    return [
-        Problem(prompt, fold, source.source, trained_on=source in config.data.sources)
-        for source in sources
-        for part, fold in enumerate(FOLDS)
-        for prompt in held_out((source,), options.boundary_problems, "boundary", part=part, parts=len(FOLDS))
-    ]
+    trained = trained_levels((*before, config))
+    problems: dict[tuple[str, str, int, str], Problem] = {}
+    for source in options.sources or config.data.sources:
+        for part, fold in enumerate(FOLDS):
+            parts = {"part": part, "parts": len(FOLDS)}
+            for prompt in held_out((source,), options.boundary_problems, "boundary", **parts, from_end=True):
+                key = (prompt.domain, prompt.task, prompt.level, str(prompt.content))
+                seen = (prompt.task, prompt.level) in trained
+                problems.setdefault(key, Problem(prompt, fold, source.source, trained_on=seen))
+    return _checked(list(problems.values()))
+
+
+def _checked(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems under ids of their own; UserError for a level that has too few for both folds."""
+    folds: dict[tuple[str, str, int], set[Fold]] = {}
+    names: Counter[str] = Counter()
+    checked = []
+    for problem in problems:
+        prompt = problem.prompt
+        folds.setdefault((prompt.domain, prompt.task, prompt.level), set()).add(problem.fold)
+        names[prompt.id] += 1
+        unique = prompt.id if names[prompt.id] == 1 else f"{prompt.id}#{names[prompt.id]}"
+        checked.append(replace(problem, prompt=replace(prompt, id=unique)))
+    for (domain, task, level), present in folds.items():
+        if len(present) < len(FOLDS):
+            raise UserError(
+                f"evaluation.boundary_samples: {domain}: level {level} of {task} has one problem, the boundary needs "
+                "at least two of each level; name evaluation.sources without it, or set boundary_samples = 0"
+            )
+    return checked
+
+
+def evaluation_prompts(config: Config) -> list[Prompt]:
+    """Every problem that the phase's measurements ask."""
+    options = config.evaluation
+    prompts = validation_problems(config) if options.every else []
+    return prompts + ([problem.prompt for problem in boundary_problems(config)] if options.boundary_samples else [])
 
 
 def count_answers(

@@ -1,6 +1,7 @@
 """Stage 7: fixed held-out problems, level by level, the same for every run and every model."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 
 from prorl.config import Config, Source
@@ -13,12 +14,19 @@ _MAX_TRIES = 500
 
 
 def held_out(
-    sources: tuple[Source, ...], per_level: int, purpose: str, *, part: int = 0, parts: int = 1
+    sources: tuple[Source, ...],
+    per_level: int,
+    purpose: str,
+    *,
+    part: int = 0,
+    parts: int = 1,
+    from_end: bool = False,
 ) -> list[Prompt]:
     """`per_level` problems of each level of the sources, or as many different ones as the level has.
 
-    Generated problems depend on `purpose` and level only, rows of a file are taken in the file's order. `parts` deals
-    them out, every `parts`-th one beginning with number `part`, so that the parts of a measurement share none.
+    Generated problems depend on `purpose` and level only, rows of a file are taken in the file's order, or from its end
+    backwards. `parts` deals them out, every `parts`-th one beginning with number `part`, so that the parts of a
+    measurement share none.
     """
     problems: list[Prompt] = []
     for source in sources:
@@ -29,7 +37,8 @@ def held_out(
             by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
             for row in read_rows(source):
                 by_level[row.domain, row.task, row.level].append(row)
-            problems += [row for rows in by_level.values() for row in rows[part::parts][:per_level]]
+            order = -1 if from_end else 1
+            problems += [row for rows in by_level.values() for row in rows[::order][part::parts][:per_level]]
     return problems
 
 
@@ -37,6 +46,17 @@ def validation_problems(config: Config) -> list[Prompt]:
     """The problems that decide resets; those of the training sources' levels where the recipe names no others."""
     options = config.evaluation
     return held_out(options.sources or config.data.sources, options.problems_per_level, "validation")
+
+
+def trained_levels(phases: Iterable[Config]) -> set[tuple[str, int]]:
+    """Every (task, level) that the phases' training sources can bring."""
+    levels: set[tuple[str, int]] = set()
+    for source in {source for config in phases for source in config.data.sources if source.weight > 0}:
+        if source.source in MINI_SUITES:
+            levels.update(mini_levels(source))
+        else:
+            levels.update((row.task, row.level) for row in read_rows(source))
+    return levels
 
 
 def _generated(task: str, level: int, count: int, purpose: str, domain: str) -> list[Prompt]:
