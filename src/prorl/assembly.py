@@ -22,6 +22,7 @@ from prorl.config import Config, Run
 from prorl.errors import UserError
 from prorl.evaluation.measure import evaluation_prompts, validate
 from prorl.evaluation.problems import validation_problems
+from prorl.evaluation.validate import check_problems
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
 from prorl.pool import Pool
@@ -130,6 +131,8 @@ def open_data(
     stream = open_stream(config, seed, held_out)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
     problems = evaluation_prompts(config)
+    if config.evaluation.every:
+        check_problems(validation_problems(config), config.evaluation.domain_weights)
     _refuse_too_long(problems, template, config)
     verifiers = make_verifiers(config)
     try:

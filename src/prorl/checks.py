@@ -42,6 +42,9 @@ def _sources(section: str, sources: tuple[Source, ...]) -> Iterator[str]:
         key = f"{section}.sources[{number}]"
         if not source.source:
             yield f'{key}.source = "": must be mini or a JSON Lines file'
+        if "/" in source.domain or source.domain == "mean":
+            rule = 'must not contain "/" nor be "mean", for metrics are named after it'
+            yield f"{key}.domain = {literal(source.domain)}: {rule}"
         if 0 < source.max_level < source.min_level:
             yield f"{key}.min_level = {source.min_level}: must be at most its max_level ({source.max_level})"
 

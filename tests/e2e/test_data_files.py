@@ -11,6 +11,7 @@ from prorl.config import Source
 from prorl.errors import RunFailed, UserError
 from prorl.evaluation.measure import boundary_problems
 from prorl.evaluation.problems import validation_problems
+from prorl.prompts.sources import read_rows
 from prorl.recipe import load_run
 from prorl.train import train
 from runs import records, write_recipe
@@ -125,3 +126,46 @@ def test_a_later_phase_that_nobody_can_judge_is_refused_at_the_beginning(tmp_pat
     with pytest.raises(UserError, match="no verifier 'chess'"):
         run(tmp_path / "run", recipe)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"domain": "openai/gsm8k"}, r'rows.jsonl:21: domain = openai/gsm8k: must not contain "/"'),
+        ({"task": "a/b"}, r'rows.jsonl:21: task = a/b: must not contain "/"'),
+        ({"domain": "mean", "task": "other"}, r"rows.jsonl:21: domain = mean: must not"),
+        ({"domain": "math"}, r"task sort is in two domains, logic and math \(problem r20\)"),
+    ],
+)
+def test_names_that_metrics_cannot_have_are_refused_before_the_first_step(tmp_path, fields, words):
+    rows = [sort_row(number, **(fields if number >= 20 else {})) for number in range(40)]
+    with pytest.raises(UserError, match=words):
+        run(tmp_path / "run", write_recipe(tmp_path), write(tmp_path / "rows.jsonl", rows))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("evaluation.domain_weights={chess = 1}", "no validation problem is in chess; allowed: code, logic"),
+        ('data.sources=[{source = "mini", domain = "a/b"}]', r'data.sources\[0\].domain = "a/b": must not contain'),
+        (
+            'data.sources=[{source = "mini", tasks = ["sort"]}, {source = "mini", tasks = ["add"], weight = 0}]',
+            "data.domain_weights.math = 1.0: every source of math has weight 0",
+        ),
+    ],
+)
+def test_weights_and_names_in_the_recipe_are_refused_before_the_first_step(tmp_path, override, words):
+    weights = "data.domain_weights={logic = 1, math = 1}" if "weight = 0" in override else "train.steps=1"
+    with pytest.raises(UserError, match=words):
+        run(tmp_path / "run", write_recipe(tmp_path), override, weights)
+    assert not (tmp_path / "run").exists()
+
+
+def test_null_is_as_left_out(tmp_path):
+    rows = [sort_row(n, id=None, task=None, domain=None, verifier=None) for n in range(3)]
+    path = tmp_path / "rows.jsonl"
+    write(path, rows)
+    prompts = read_rows(Source(source=str(path), domain="mini"))
+    assert [prompt.id for prompt in prompts] == [f"{path}:{line}" for line in (1, 2, 3)]
+    assert {(prompt.domain, prompt.task, prompt.verifier) for prompt in prompts} == {("mini", "mini", "")}

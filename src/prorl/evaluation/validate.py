@@ -46,6 +46,19 @@ def summarise(
     return Report(score=score, domains=domains, levels=levels)
 
 
+def check_problems(prompts: Sequence[Prompt], domain_weights: Mapping[str, float]) -> None:
+    """UserError for problems that cannot be summed up under these weights."""
+    _checked(domain_weights, sorted({prompt.domain for prompt in prompts}))
+    domain_of: dict[str, str] = {}
+    for prompt in prompts:
+        first = domain_of.setdefault(prompt.task, prompt.domain)
+        if first != prompt.domain:
+            raise UserError(
+                f"task {prompt.task} is in two domains, {first} and {prompt.domain} (problem {prompt.id}): metrics are "
+                "named after tasks; give one of them another name"
+            )
+
+
 def report_metrics(report: Report) -> dict[str, float]:
     """The report under its metric names."""
     metrics = {"validation/mean": report.score}

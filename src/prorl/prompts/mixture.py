@@ -145,6 +145,12 @@ def _domain_quotas(sets: Sequence[PromptSet], weights: list[float], quotas: Mapp
     of_domain = dict.fromkeys(domains, 0.0)
     for prompts, weight in zip(sets, weights, strict=True):
         of_domain[prompts.domain] += weight
+    for domain, weight in of_domain.items():
+        if not weight:
+            raise UserError(
+                f"data.domain_weights.{domain} = {quotas[domain]}: every source of {domain} has weight 0; give one of "
+                "them a weight above 0, or remove those sources"
+            )
     return [
         quotas[prompts.domain] * weight / of_domain[prompts.domain]
         for prompts, weight in zip(sets, weights, strict=True)

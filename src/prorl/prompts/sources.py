@@ -15,6 +15,8 @@ from prorl.seeds import shuffled_index, stream_seed
 
 MINI_SUITES = ("mini", "mini_hard")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_MAY_BE_NULL = {"id", "domain", "task", "verifier"}
+"""Left out in a row of a table that has the column."""
 _ROW_FIELDS = {"id", "domain", "task", "prompt", "answer", "metadata", "verifier"}
 
 
@@ -137,19 +139,31 @@ def _row(line: bytes, source: Source, where: str) -> Prompt:
     unknown = sorted(row.keys() - _ROW_FIELDS)
     if unknown:
         raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(_ROW_FIELDS))}")
+    for field in _MAY_BE_NULL & row.keys():
+        if row[field] is None:
+            del row[field]
     domain = source.domain or row.get("domain", "")
     if not isinstance(domain, str) or not domain:
         raise UserError(f"{where}: domain is missing; name it in the row or in data.sources")
     answer = row.get("answer", "")
     return Prompt(
         id=str(row.get("id", where)),
-        domain=domain,
-        task=str(row.get("task", domain)),
+        domain=_name(domain, "domain", where),
+        task=_name(str(row.get("task", domain)), "task", where),
         content=_content(row.get("prompt"), where),
         answer=answer if isinstance(answer, str) else json.dumps(answer),
         metadata=_metadata(row.get("metadata", {}), where),
         verifier=str(row.get("verifier", "")),
     )
+
+
+def _name(text: str, field: str, where: str) -> str:
+    """A domain or task, which is a part of the names of metrics."""
+    if "/" in text or text == "mean":
+        raise UserError(
+            f'{where}: {field} = {text}: must not contain "/" nor be "mean", for metrics are named after it'
+        )
+    return text
 
 
 def _content(prompt: Any, where: str) -> str | tuple[Mapping[str, str], ...]:
