@@ -7,6 +7,7 @@ import prorl.environment  # noqa: F401, I001  (before anything that imports torc
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ COMMANDS = {
     "verify": "judge JSON Lines of answers",
 }
 
+RESUME_HELP = "go on from the newest checkpoint in DIR, with the same --set options; begins where DIR holds none"
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
@@ -41,10 +44,15 @@ def parser() -> argparse.ArgumentParser:
     for name in ("train", "plan"):
         by_name[name].add_argument("recipe", metavar="RECIPE", help="a packaged recipe's name or a .toml file")
         by_name[name].add_argument(
-            "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="an option, in TOML"
+            "--set",
+            metavar="SECTION.OPTION=VALUE",
+            action="append",
+            default=[],
+            dest="overrides",
+            help="change an option, as loss.clip_high=0.28; may be repeated",
         )
     by_name["train"].add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
-    by_name["train"].add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR")
+    by_name["train"].add_argument("--resume", action="store_true", help=RESUME_HELP)
     by_name["reset"].add_argument("run", metavar="RUN", help="run folder")
     by_name["report"].add_argument("run", metavar="RUN", help="run folder")
     shown = by_name["data"].add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -64,6 +72,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every expected error is one line on standard error."""
+    code = DONE
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the locale lacks must not end a command
     try:
         parsed = parser().parse_args(arguments)
         module = importlib.import_module(f"prorl.commands.{parsed.command}")
@@ -79,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe has left; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return code
 
 
 def _fail(reason: object, code: int) -> int:

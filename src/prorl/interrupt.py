@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run stops at the next safe point, saved. A second Ctrl-C stops at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the run stops at the next safe point, saved. A second Ctrl-C stops at once."""
 
 import signal
 import threading
@@ -20,9 +20,12 @@ class Interrupts:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        for number in signals:
-            self._old[number] = signal.signal(number, self._handle)
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A run under nohup has been told that it outlives its terminal.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._old[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -30,6 +33,8 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGHUP:
+            return  # a shell that ends says it once more
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

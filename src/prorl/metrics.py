@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -100,11 +101,13 @@ class MetricsWriter:
         self._append("events", event)
 
     def close(self) -> None:
-        """End the files."""
+        """End the files. What could not be written has been said by then, and must not hide why the run ends."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):
+                file.close()
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with suppress(OSError):
+                self._tensorboard.close()
 
     def _append(self, name: str, record: Mapping[str, Any]) -> None:
         self._files[name].write(json.dumps(record, allow_nan=False) + "\n")

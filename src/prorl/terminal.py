@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
@@ -63,8 +64,7 @@ class Progress:
             self._line_at = now
             return
         line = line[: max(self._columns() - 1, 0)]
-        self._stream.write("\r" + line.ljust(self._live))
-        self._stream.flush()
+        self._write("\r" + line.ljust(self._live))
         self._live = len(line)
 
     def step(self, step: int, metrics: Mapping[str, Number]) -> None:
@@ -97,14 +97,18 @@ class Progress:
 
     def _lasting(self, line: str) -> None:
         self._clear()
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        self._write(line + "\n")
 
     def _clear(self) -> None:
         if self._live:
-            self._stream.write("\r" + " " * self._live + "\r")
-            self._stream.flush()
+            self._write("\r" + " " * self._live + "\r")
             self._live = 0
+
+    def _write(self, text: str) -> None:
+        """A run goes on without its terminal: closed, its pipe's reader gone, or a signal's note within a write."""
+        with suppress(OSError, RuntimeError):
+            self._stream.write(text)
+            self._stream.flush()
 
     def _time_left(self) -> str:
         left = self._total - self._step
