@@ -17,5 +17,5 @@ def run(arguments: argparse.Namespace) -> int:
         (folder / RESET_REQUEST).touch()
     except OSError as error:
         raise UserError(f"{folder}: cannot write there ({error.strerror})") from None
-    sys.stdout.write(f"asked for a reset: the job in {folder}, running or resumed later, makes it at the end of its step\n")
+    sys.stdout.write(f"asked for a reset: the job in {folder} makes it at the end of its step, now or once resumed\n")
     return 0
