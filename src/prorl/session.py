@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import math
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -252,7 +253,7 @@ def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Sna
         return None
     snapshot = checkpoints.load(path)
     before = load_run(str(path / "config.toml"))
-    unasked = [line for line in difference(before, run) if not any(f"{key}:" in line for key in changes)]
+    unasked = [line for line in difference(before, run) if not _asked_for(line, changes)]
     if unasked:
         more = f" (and {len(unasked) - 1} more)" if len(unasked) > 1 else ""
         raise UserError(
@@ -262,10 +263,19 @@ def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Sna
     return snapshot
 
 
+def _asked_for(line: str, changes: Collection[str]) -> bool:
+    """Whether a line of `difference`, as `phase 2: data.sources[0].weight: ...`, is about one of the options."""
+    key = re.sub(r"^phase \d+: ", "", line).partition(": ")[0]
+    return any(key == change or key.startswith((f"{change}.", f"{change}[")) for change in changes)
+
+
 def _refuse_taken(folder: Path) -> None:
     """A folder that holds another run is never overwritten."""
     try:
+        str(folder).encode()  # the names of files in it go through libraries that take UTF-8 only
         taken = (folder / "config.toml").exists()
+    except UnicodeEncodeError:
+        raise UserError(f"--out {str(folder)!r}: the name is not UTF-8; choose another folder") from None
     except OSError as error:
         raise UserError(f"--out {folder}: cannot look there ({error.strerror}); choose another folder") from None
     if taken:
