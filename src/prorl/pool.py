@@ -37,6 +37,7 @@ class Tally:
     truncated: int = 0
     rollouts: int = 0
     too_long: int = 0
+    verifier_error: str = ""
     outcomes: Counter[str] = field(default_factory=Counter)
     scores: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: dict[str, float] = field(default_factory=lambda: {"rollout": 0.0, "reward": 0.0})
@@ -49,6 +50,8 @@ class Filled:
     groups: tuple[Group, ...]
     metrics: Mapping[str, float]
     timeouts: tuple[tuple[str, int], ...]
+    verifier_error: str = ""
+    """What the first verifier that failed in the step said."""
 
 
 class Pool:
@@ -91,7 +94,7 @@ class Pool:
             )
         timeouts = tuple(self._verifiers.timeouts)
         self._verifiers.timeouts.clear()
-        return Filled(tuple(kept[:wanted]), _metrics(tally, len(kept), wanted), timeouts)
+        return Filled(tuple(kept[:wanted]), _metrics(tally, len(kept), wanted), timeouts, tally.verifier_error)
 
     def _num_to_draw(self, missing: int, config: Config) -> int:
         """Prompts to draw so that `missing` groups are expected to be informative, and some more."""
@@ -150,7 +153,9 @@ class Pool:
             tally.tokens += len(rollout.tokens)
             tally.truncated += rollout.finish_reason == "length"
             tally.outcomes[score.outcome] += 1
-            if score.outcome != "error":
+            if score.outcome == "error":
+                tally.verifier_error = tally.verifier_error or f"{group.prompt.id}: {score.detail}"
+            else:
                 tally.scores[group.prompt.domain].append(score.value)
 
     def state_dict(self) -> dict[str, Any]:

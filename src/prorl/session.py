@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from prorl import schedule
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import is_measured, write_boundary
@@ -81,6 +83,7 @@ class Session:
         self._saved_step = state.step if parts.checkpoints.at(state.step).exists() else -1
         self._pool_state: Mapping[str, Any] = {}
         self._failure: str | None = None
+        self._warned_of_verifier = False
         self._metrics: dict[str, float] = {}
 
     @property
@@ -131,6 +134,13 @@ class Session:
             self._progress.note(f"step {event.step}: {event.event}: {described(event.to_json())}")
         for prompt_id, index in filled.timeouts:
             self._writer.event(Event(state.step, "timeout", {"prompt": prompt_id, "index": index}).to_json())
+        if filled.verifier_error and not self._warned_of_verifier:
+            self._warned_of_verifier = True
+            self._progress.note(
+                f"step {state.step}: a verifier failed, its answer is left out: {filled.verifier_error}"
+            )
+        if not batch.minibatches:
+            self._progress.note(f"step {state.step}: nothing to train on: {filled.metrics['groups/drawn']} flat groups")
         samples = _sample_records(state.step, filled.groups, self.run.train.samples_per_step)
         _append(self.folder / "samples.jsonl", samples)
         if metrics.get("updates_skipped", 0.0) > 0:
@@ -190,7 +200,8 @@ class Session:
         except Interrupted:
             self._progress.note("boundary given up; --resume measures it")
             return RunResult(self.folder, state.step, "interrupted", self._metrics)
-        write_report(self.folder)
+        if state.step:
+            write_report(self.folder)
         self._say(
             summary(
                 self.folder,
@@ -198,7 +209,7 @@ class Session:
                 read_jsonl(self.folder / "events.jsonl"),
                 total_steps=self.run.train.steps,
                 boundary=boundary,
-                commands=[f"prorl report {self.folder}"],
+                commands=[f"open {self.folder / 'report.html'}"],
             )
         )
         return RunResult(self.folder, state.step, "done", self._metrics)
@@ -233,9 +244,12 @@ def open_session(
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
         stack.callback(writer.close)
         stack.callback(progress.close)
-        if resume:
+        progress.note(_opening(parts, folder))
+        if found:
             writer.event(Event(start, "resume", {}).to_json())
             progress.note(f"resumed at step {start}")
+        elif resume:
+            progress.note(f"no checkpoint in {checkpoints.folder}: starting at step 0")
         try:
             yield Session(parts, folder, state, writer, progress, signals)
         except OSError as error:
@@ -280,6 +294,13 @@ def _refuse_taken(folder: Path) -> None:
         raise UserError(f"--out {folder}: cannot look there ({error.strerror}); choose another folder") from None
     if taken:
         raise UserError(f"{folder}: holds a run already; go on with --resume, or choose another folder with --out")
+
+
+def _opening(parts: Parts, folder: Path) -> str:
+    loaded = parts.loaded
+    size = sum(parameter.numel() for parameter in loaded.model.parameters())
+    threads = f", {torch.get_num_threads()} threads" if loaded.device.type == "cpu" else ""
+    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {loaded.device}{threads}, into {folder}"
 
 
 def _last_good(checkpoints: Checkpoints) -> str:

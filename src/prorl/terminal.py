@@ -21,7 +21,7 @@ LOG_STATUS_SECONDS = 60.0
 """Silence after which a log without a terminal gets a status line, for steps that take minutes."""
 RECENT_STEPS = 20
 """Steps that the time left is estimated from."""
-RESET_FIELDS = ("trigger", "score", "best_score", "kl")
+RESET_FIELDS = ("trigger", "score", "best_score", "stale_validations", "kl")
 """What the summary says of a reset; `events.jsonl` has the rest."""
 
 

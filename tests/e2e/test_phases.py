@@ -170,3 +170,25 @@ def test_a_run_that_finds_no_batch_is_saved_at_the_step_before(tmp_path):
         run(out, recipe, "train.steps=12", *stop, "filter.on_exhausted=stop", resume=True)
     assert run(out, recipe, "train.steps=2", *stop, "filter.on_exhausted=train", resume=True).outcome == "done"
     assert [record["step"] for record in records(out)] == [1, 2]
+
+
+def test_a_failing_reward_function_and_an_empty_step_are_said(tmp_path):
+    (tmp_path / "mine.py").write_text("def score(prompts, completions, **columns):\n    raise KeyError('gold')\n")
+    recipe = write_recipe(tmp_path)
+    terminal = io.StringIO()
+    loaded = load_run(str(recipe), [f'reward.functions={{logic = "{tmp_path}/mine.py:score"}}', "train.steps=2"])
+    with pytest.raises(RunFailed):
+        train(loaded, tmp_path / "run", terminal=terminal)
+    loaded = load_run(
+        str(recipe),
+        [
+            f'reward.functions={{logic = "{tmp_path}/mine.py:score"}}',
+            "train.steps=2",
+            "evaluation.every=0",
+            "reset.patience=0",
+        ],
+    )
+    train(loaded, tmp_path / "other", terminal=terminal)
+    said = terminal.getvalue()
+    assert said.count("a verifier failed, its answer is left out: mini/") == 1
+    assert "KeyError: 'gold'" in said
