@@ -102,7 +102,7 @@ def main() -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"quickstart_{machine['date']}"
-    stem.with_suffix(".json").write_text(json.dumps({"machine": machine, "runs": runs}, indent=1))
+    stem.with_suffix(".json").write_text(json.dumps({"machine": machine, "runs": runs}))
     stem.with_suffix(".md").write_text(markdown(runs, machine))
     print(stem.with_suffix(".md").read_text())
 
