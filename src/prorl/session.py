@@ -222,12 +222,13 @@ def open_session(
     """Build the parts, put a checkpoint into them, claim the folder, and open the run's files."""
     check(run)
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
-    found = _newest(checkpoints, run, changes) if resume else None
-    if not resume:
-        _refuse_taken(folder)
-    start = found.step if found else 0
-    progress = Progress(terminal, run.train.steps, start=start)
     with ExitStack() as stack:
+        begun = resume and folder.is_dir()
+        if begun:  # before the checkpoint is read, or it may not be the newest any more
+            stack.enter_context(_claimed(folder, resume))
+        found = _beginning(checkpoints, run, folder, resume, changes)
+        start = found.step if found else 0
+        progress = Progress(terminal, run.train.steps, start=start)
         signals = stack.enter_context(Interrupts(progress.note))
 
         def status(text: str) -> None:
@@ -239,7 +240,9 @@ def open_session(
         parts = stack.enter_context(open_run(run, folder, status, progress.status))
         state = parts.restore(found) if found else ScheduleState()
         # Not before everything that can be wrong with the recipe has been looked at.
-        stack.enter_context(_claimed(folder, run))
+        if not begun:
+            stack.enter_context(_claimed(folder, resume))
+        _write_config(folder, run)
         truncate_jsonl(folder / "samples.jsonl", start)
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
         stack.callback(writer.close)
@@ -256,6 +259,16 @@ def open_session(
             if error.errno not in _DISK_TROUBLE:
                 raise
             raise explained(error, f"a file in {folder}", lambda: _last_good(checkpoints)) from error
+
+
+def _beginning(
+    checkpoints: Checkpoints, run: Run, folder: Path, resume: bool, changes: Collection[str]
+) -> Snapshot | None:
+    """The checkpoint to go on from; None for a run that begins, in a folder that holds none."""
+    if resume:
+        return _newest(checkpoints, run, changes)
+    _refuse_taken(folder)
+    return None
 
 
 def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Snapshot | None:
@@ -287,7 +300,7 @@ def _refuse_taken(folder: Path) -> None:
     """A folder that holds another run is never overwritten."""
     try:
         str(folder).encode()  # the names of files in it go through libraries that take UTF-8 only
-        taken = (folder / "config.toml").exists()
+        taken = (folder / "config.toml").exists() or (folder / "checkpoints").exists()
     except UnicodeEncodeError:
         raise UserError(f"--out {str(folder)!r}: the name is not UTF-8; choose another folder") from None
     except OSError as error:
@@ -308,7 +321,7 @@ def _last_good(checkpoints: Checkpoints) -> str:
 
 
 @contextmanager
-def _claimed(folder: Path, run: Run) -> Iterator[None]:
+def _claimed(folder: Path, resume: bool) -> Iterator[None]:
     """Take the folder for this run; the system gives the lock back however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -320,7 +333,8 @@ def _claimed(folder: Path, run: Run) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{folder}: another process is running in it; wait for it or stop it") from None
-        _write_config(folder, run)
+        if not resume:
+            _refuse_taken(folder)  # another process may have used it and ended since this one looked
         yield
 
 

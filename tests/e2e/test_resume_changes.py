@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from prorl import session
 from prorl.errors import UserError
 from prorl.recipe import load_run
 from prorl.train import train
@@ -55,3 +56,38 @@ def test_a_folder_whose_name_is_not_utf_8(recipe, tmp_path):
     with pytest.raises(UserError, match="the name is not UTF-8; choose another folder"):
         run(folder, recipe, "train.steps=1")
     assert not folder.exists()
+
+
+def test_a_run_of_no_steps_measures_the_model_it_would_begin_with(recipe, tmp_path):
+    sources = 'data.sources=[{source = "mini", tasks = ["sort"], max_level = 1}]'
+    options = (sources, "evaluation.boundary_samples=2", "evaluation.boundary_problems=2")
+    assert run(tmp_path / "run", recipe, "train.steps=0", *options).outcome == "done"
+    assert (tmp_path / "run" / "boundary.json").exists()
+    assert run(tmp_path / "run", recipe, "train.steps=1", *options, resume=True).outcome == "done"
+
+
+def test_a_folder_that_another_process_used_while_this_one_started(recipe, tmp_path, monkeypatch):
+    out, opened = tmp_path / "run", session.open_run
+
+    def slow(*arguments):
+        monkeypatch.setattr(session, "open_run", opened)
+        run(out, recipe, "train.steps=1")
+        return opened(*arguments)
+
+    monkeypatch.setattr(session, "open_run", slow)
+    with pytest.raises(UserError, match="holds a run already; go on with --resume"):
+        run(out, recipe, "train.steps=2")
+    assert [record["step"] for record in records(out)] == [1]
+    # The inner run finds the folder taken by the outer one, which has read its checkpoint under the lock.
+    monkeypatch.setattr(session, "open_run", lambda *arguments: run(out, recipe, "train.steps=2", resume=True))
+    with pytest.raises(UserError, match="another process is running in it"):
+        run(out, recipe, "train.steps=2", resume=True)
+    assert [record["step"] for record in records(out)] == [1]
+
+
+def test_checkpoints_without_a_config_are_a_run_too(recipe, tmp_path):
+    run(tmp_path / "run", recipe, "train.steps=1")
+    (tmp_path / "run" / "config.toml").unlink()
+    with pytest.raises(UserError, match="holds a run already"):
+        run(tmp_path / "run", recipe, "train.steps=1")
+    assert run(tmp_path / "run", recipe, "train.steps=2", resume=True).outcome == "done"
