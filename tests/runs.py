@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,9 +59,22 @@ def prorl(*arguments: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=240, **options)
 
 
+def usual_signals() -> None:
+    """In a child: undo what a caller of the tests that runs under nohup or in the background ignores."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(*arguments: object) -> subprocess.Popen:
     command = [sys.executable, "-m", "prorl.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=usual_signals,
+    )
 
 
 def records(folder: Path, name: str = "metrics") -> list[dict]:

@@ -322,6 +322,6 @@ def test_resume_without_a_checkpoint_starts_at_step_0(recipe, tmp_path, capfd):
     out = tmp_path / "run"
     out.mkdir()
     assert main([*arguments, "--out", str(out), "--resume"]) == 0
-    assert "resumed at step 0" in capfd.readouterr().out
+    assert "starting at step 0" in capfd.readouterr().out
     assert [record["step"] for record in records(out)] == [1]
     assert (out / "checkpoints" / "step_1").is_dir()

@@ -14,15 +14,17 @@ from prorl import metrics
 from prorl.errors import RunFailed
 from prorl.recipe import load_run
 from prorl.train import train
-from runs import ENVIRONMENT, prorl, records, write_recipe
+from runs import ENVIRONMENT, prorl, records, usual_signals, write_recipe
 
 ENDLESS = [f"--set={option}" for option in ("train.steps=100000", "train.checkpoint_every=0", "reset.patience=0")]
 ENDLESS += ["--set=evaluation.every=0"]
 
 
-def launch(*arguments, stdout=subprocess.PIPE, **options):
+def launch(*arguments, stdout=subprocess.PIPE, preexec_fn=usual_signals):
     command = [sys.executable, "-m", "prorl.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **options)
+    return subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, preexec_fn=preexec_fn
+    )
 
 
 def wait_for_a_step(process, out):
