@@ -13,6 +13,7 @@ import pytest
 from prorl import metrics
 from prorl.errors import RunFailed
 from prorl.recipe import load_run
+from prorl.terminal import LOG_SECONDS
 from prorl.train import train
 from runs import ENVIRONMENT, prorl, records, usual_signals, write_recipe
 
@@ -81,16 +82,16 @@ def test_ctrl_c_while_the_output_is_held_up(tmp_path):
     """The note of the interruption comes in the middle of a write that waits."""
     out = tmp_path / "run"
     reader, writer = os.pipe()
+    process = launch("train", write_recipe(tmp_path), "--out", out, *ENDLESS, stdout=writer)
+    wait_for_a_step(process, out)
     os.set_blocking(writer, False)
     try:
         while True:
             os.write(writer, b"x")
     except BlockingIOError:
         os.set_blocking(writer, True)
-    process = launch("train", write_recipe(tmp_path), "--out", out, *ENDLESS, stdout=writer)
     os.close(writer)
-    wait_for_a_step(process, out)
-    time.sleep(0.3)
+    time.sleep(LOG_SECONDS + 1.0)  # the next line is due, and waits
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     with os.fdopen(reader) as pipe:
