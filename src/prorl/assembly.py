@@ -148,9 +148,9 @@ def open_phase(
     loaded: LoadedModel, config: Config, seed: int, held_out: frozenset[str], progress: Callable[[str], None]
 ) -> PhaseParts:
     """Build the parts of a phase, its stream at the start."""
-    stream, template, verifiers = open_data(loaded, config, seed, held_out)
     problems = validation_problems(config) if config.evaluation.every else []
     engine = make_engine(loaded, config)
+    stream, template, verifiers = open_data(loaded, config, seed, held_out)  # last, for it starts processes
     pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
     return PhaseParts(config, template, engine, verifiers, problems, pool)
 
