@@ -145,7 +145,7 @@ class Loss:
     behaviour_high: float = option(2.0, low=1.0)
     """Cap of the truncated weight, or upper bound of ICE-POP's band."""
     engine_logprobs_below: float = option(1e-3, low=0.0)
-    """The engine's log-probs serve as the old policy's while `kl/engine` of the step before is below this."""
+    """The engine's log-probs serve as the old policy's where `kl/engine` of the step is below this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
