@@ -272,6 +272,8 @@ class Train:
     """Rollouts written to `samples.jsonl` each step, with their verdicts."""
     tensorboard: bool = option(True)
     """Write TensorBoard files."""
+    wandb: str = option("")
+    """Weights & Biases project to log to (`pip install 'prorl[wandb]'`); empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
