@@ -31,8 +31,8 @@ def generate_run(rng: random.Random, level: int) -> Problem:
 ADD = Family(
     name="add",
     domain="math",
-    max_level=12,
-    train_levels=10,
+    max_level=18,
+    train_levels=16,
     generate=generate_add,
     chance=lambda level: 0.5 * 0.1**level,
     description="Column addition, lowest column first; the last carry ends the answer.",
