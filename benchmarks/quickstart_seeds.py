@@ -2,23 +2,18 @@
 
     python benchmarks/quickstart_seeds.py --seeds 0 1 2 --out runs/seeds
 
-Writes `benchmarks/results/quickstart_<date>.{json,md}`: for each seed the wall time, the resets, the levels that the
+For each seed the wall time, the resets, the levels that the
 base does not solve in 128 tries and the trained model does, and beside them the levels that lost pass@128.
 """
 
-import argparse
-import datetime
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from record import finish, options_parser, run
 
 
 def measure(seed: int, folder: Path) -> dict[str, Any]:
@@ -57,7 +52,7 @@ def cell(run: dict[str, Any], name: str) -> str:
     return f"**{text}**" if name in run["summary"]["expanded_levels"] else text
 
 
-def markdown(runs: list[dict[str, Any]], machine: dict[str, str]) -> str:
+def markdown(runs: list[dict[str, Any]]) -> str:
     """The table for the README."""
     seeds = [f"seed {run['seed']}" for run in runs]
     lines = [f"| | {' | '.join(seeds)} |", "|---|" + "---|" * len(runs)]
@@ -79,33 +74,19 @@ def markdown(runs: list[dict[str, Any]], machine: dict[str, str]) -> str:
     order = list(runs[0]["levels"])
     for name in sorted(names, key=order.index):
         row(name, [cell(run, name) for run in runs])
-    head = ", ".join(f"{key} {value}" for key, value in machine.items())
     legend = "A level's cell: base pass@128 (read tolerantly) -> trained pass@1 / pass@128, in percent; bold: expanded."
-    return "\n".join([f"{head}", "", *lines, "", legend, ""])
+    return "\n".join([*lines, "", legend])
 
 
 def main() -> None:
     """Run, collect, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
+    parser = options_parser(__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the runs")
+    parser.add_argument("--out", type=Path, default=Path("runs/seeds"), help="folder of the run folders")
     options = parser.parse_args()
     runs = [measure(seed, options.out / f"seed_{seed}") for seed in options.seeds]
-    machine = {
-        "date": datetime.date.today().isoformat(),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "cores": str(os.cpu_count()),
-        "machine": platform.machine(),
-        "torch": version("torch"),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    stem = RESULTS / f"quickstart_{machine['date']}"
-    stem.with_suffix(".json").write_text(json.dumps({"machine": machine, "runs": runs}))
-    stem.with_suffix(".md").write_text(markdown(runs, machine))
-    print(stem.with_suffix(".md").read_text())
+    finish(options, "quickstart", {"runs": runs}, markdown(runs))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
