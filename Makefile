@@ -1,4 +1,4 @@
-# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean.
+# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean bench-venv.
 #   PYTHON       the interpreter of a new virtual environment       make venv PYTHON=python3.12
 #   PIP_OPTIONS  options of every pip call, an index for example    make venv PIP_OPTIONS="--extra-index-url URL"
 #   ARGS         more arguments for quickstart or test              make quickstart ARGS="--set train.seed=1"
@@ -9,26 +9,42 @@ ARGS ?=
 SHELL := /bin/sh
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) --constraint constraints.txt
+BENCH_PIP := .venv-bench/bin/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) \
+  --constraint benchmarks/constraints-bench.txt
 
-.PHONY: venv quickstart test lint format clean clean-venv
+.PHONY: venv bench-venv quickstart test lint format clean clean-venv
 
-venv: .venv/.complete
-
-# `.incomplete` stands while an installation is under way: after an interruption the next one starts from an empty folder.
-# A .venv of your own that works is kept and brought to the pinned versions.
-.venv/.complete: pyproject.toml constraints.txt
+# $(call environment,FOLDER) makes a virtual environment. `.incomplete` stands while an installation is under way: after an
+# interruption the next one starts from an empty folder. One of your own that works is kept and brought to the pinned versions.
+define environment
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: '$(PYTHON)' not found: install Python 3.11 or later, or name yours: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: '$(PYTHON)' is older than Python 3.11: name a newer one: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "error: '$(PYTHON)' lacks venv and ensurepip: install them (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@if [ -e .venv/.incomplete ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	  $(PYTHON) -m venv --clear --without-pip .venv && touch .venv/.incomplete && $(BIN)/python -m ensurepip --default-pip; fi
-	@touch .venv/.incomplete
+	@if [ -e $(1)/.incomplete ] || ! $(1)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear --without-pip $(1) && touch $(1)/.incomplete && $(1)/bin/python -m ensurepip --default-pip; fi
+	@touch $(1)/.incomplete
+endef
+
+venv: .venv/.complete
+
+.venv/.complete: pyproject.toml constraints.txt
+	$(call environment,.venv)
 	$(PIP) torch setuptools
 	$(PIP) --no-build-isolation --editable '.[dev]'
 	@rm .venv/.incomplete
+	@touch $@
+
+# The peers of the benchmarks, never in the core environment.
+bench-venv: .venv-bench/.complete
+
+.venv-bench/.complete: benchmarks/constraints-bench.txt
+	$(call environment,.venv-bench)
+	$(BENCH_PIP) torch setuptools
+	$(BENCH_PIP) trl
+	@rm .venv-bench/.incomplete
 	@touch $@
 
 quickstart: venv
