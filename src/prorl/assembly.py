@@ -155,6 +155,12 @@ def open_phase(
     return PhaseParts(config, template, engine, verifiers, problems, pool)
 
 
+def boundary_steps(run: Run, step: int) -> range:
+    """The steps before `step` whose checkpoints the boundary measures besides base and last model."""
+    every = run.train.boundary_every
+    return range(every, step, every) if every else range(0)
+
+
 @dataclass(slots=True)
 class Parts:
     """Everything a run has that is not a pure function."""
@@ -228,7 +234,9 @@ class Parts:
             config_toml=to_toml(self.run),
             versions=self.versions,
         )
-        pinned = {"best": state.best_step} if state.best_step else {}
+        pinned = {f"boundary {step}": step for step in boundary_steps(self.run, state.step)}
+        if state.best_step:
+            pinned["best"] = state.best_step
         return self.checkpoints.save(
             snapshot, write_model_files=self._write_model_files, pinned=pinned, kind="reset" if reset else "regular"
         )

@@ -7,17 +7,19 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from prorl import models
-from prorl.assembly import Parts, make_engine, make_verifiers
+from prorl.assembly import Parts, boundary_steps, make_engine, make_verifiers
+from prorl.checkpoint import Checkpoints
 from prorl.config import Config, Run
 from prorl.durable import replace_file
 from prorl.errors import RunFailed
@@ -30,11 +32,12 @@ from prorl.rollouts.engine import Engine
 _POLL_SECONDS = 0.2
 
 
-def asked(config: Config, seed: int, step: int) -> dict[str, Any]:
-    """What is to be measured, as `boundary.json` holds it: of which model, on which problems, with how many samples."""
+def asked(config: Config, seed: int, step: int, between: Sequence[str]) -> dict[str, Any]:
+    """What is to be measured, as `boundary.json` holds it: which models, which problems, how many samples."""
     options = config.evaluation
     return {
         "step": step,
+        "checkpoints": list(between),
         "seed": seed,
         "boundary_samples": options.boundary_samples,
         "boundary_problems": options.boundary_problems,
@@ -51,34 +54,54 @@ def is_measured(parts: Parts, folder: Path, step: int) -> bool:
         found = json.loads((folder / "boundary.json").read_bytes())
     except (FileNotFoundError, ValueError):
         return False
-    return isinstance(found, dict) and found.get("asked") == asked(parts.phase.config, parts.run.train.seed, step)
+    wanted = asked(parts.phase.config, parts.run.train.seed, step, _between(parts, step))
+    return isinstance(found, dict) and found.get("asked") == wanted
 
 
 def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Measure base against trained and write `boundary.json`; `progress` may raise to give up.
+    """Measure base, checkpoints in between and trained model, and write `boundary.json`; `progress` may raise.
 
-    On a CPU with a core to spare the base is measured by a second process at the same time.
+    On a CPU with a core to spare a second process measures the first half of them at the same time.
     """
-    config, engine, seed = parts.phase.config, parts.phase.engine, parts.run.train.seed
-    phase = parts.run.phases.index(config)
+    config, seed = parts.phase.config, parts.run.train.seed
+    phase, between = parts.run.phases.index(config), _between(parts, step)
+    roles = ("base", *between, "trained")
 
     def count(role: str) -> list[ProblemCounts]:
-        return _count(parts.loaded, engine, parts.run.phases[: phase + 1], role, seed, progress)
+        _load(parts, role)
+        return _count(parts.loaded, parts.phase.engine, parts.run.phases[: phase + 1], role, seed, progress)
 
-    side_by_side = parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
-    if side_by_side:
-        with _Beside(parts.run, phase) as beside:
-            parts.sync()
-            trained = count("trained")
-            base = beside.result(progress)
+    if parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1):
+        first = roles[: len(roles) // 2]
+        with _Beside(_Order(parts.run, phase, first, parts.checkpoints.folder)) as beside:
+            last = {role: count(role) for role in roles[len(first) :]}
+            counts = {**beside.result(progress), **last}
     else:
-        parts.sync()
-        trained = count("trained")
-        engine.load_weights(parts.base, version=-1)
-        base = count("base")
-    result = {"asked": asked(config, seed, step), **boundary_result(config, base, trained, seed)}
+        counts = {role: count(role) for role in reversed(roles)}
+    counts = {role: counts[role] for role in roles}
+    result = {"asked": asked(config, seed, step, between), **boundary_result(config, counts, seed)}
     replace_file(folder / "boundary.json", [json.dumps(result, indent=1).encode()])
     return result
+
+
+def _between(parts: Parts, step: int) -> tuple[str, ...]:
+    """The checkpoints on the way that are there, by step."""
+    steps = boundary_steps(parts.run, step)
+    return tuple(str(number) for number in steps if parts.checkpoints.at(number).exists())
+
+
+def _load(parts: Parts, role: str) -> None:
+    """Give the engine the weights of a role."""
+    if role == "trained":
+        parts.sync()
+        return
+    weights = parts.base if role == "base" else _checkpoint_weights(parts.checkpoints.folder, role)
+    parts.phase.engine.load_weights(weights, version=-1)
+
+
+def _checkpoint_weights(folder: Path, step: str) -> Mapping[str, Tensor]:
+    checkpoints = Checkpoints(folder, keep=1)
+    return checkpoints.load_weights(checkpoints.at(int(step)), "policy")
 
 
 def _count(
@@ -105,10 +128,20 @@ def _count(
         )
 
 
-class _Beside:
-    """The base's counts, computed by a fresh interpreter, which does not run the caller's program again."""
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What the second process is to measure."""
 
-    def __init__(self, run: Run, phase: int) -> None:
+    run: Run
+    phase: int
+    roles: tuple[str, ...]
+    checkpoints: Path
+
+
+class _Beside:
+    """Counts that a fresh interpreter computes meanwhile, which does not run the caller's program again."""
+
+    def __init__(self, order: _Order) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         # In a session of its own, so that Ctrl-C reaches the run alone, which then ends this process too.
         self._process = subprocess.Popen(
@@ -122,7 +155,7 @@ class _Beside:
         )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as pipe:  # `result` says why it died
-            pipe.write(pickle.dumps((run, phase)))
+            pipe.write(pickle.dumps(order))
         self._process.stdin = None  # or `communicate` would flush it
 
     def __enter__(self) -> Self:
@@ -132,39 +165,45 @@ class _Beside:
         self._process.kill()
         self._process.communicate()
 
-    def result(self, progress: Callable[[str], None]) -> list[ProblemCounts]:
-        """Wait for the counts; `progress` is called meanwhile and may raise to give up."""
+    def result(self, progress: Callable[[str], None]) -> dict[str, list[ProblemCounts]]:
+        """Wait for the counts by role; `progress` is called meanwhile and may raise to give up."""
         while True:
             try:
                 output, errors = self._process.communicate(timeout=_POLL_SECONDS)
                 break
             except subprocess.TimeoutExpired:
-                progress("boundary, base")
+                progress("boundary, the other process")
         if self._process.returncode:
             last = errors.decode(errors="replace").strip().splitlines()[-1:]
             raise RunFailed(
-                f"the process that measured the base model ended with {self._process.returncode} {' '.join(last)}; "
+                f"the process that measured the base ended with {self._process.returncode} {' '.join(last)}; "
                 "resume the run to measure again"
             )
-        return [ProblemCounts(**counts) for counts in json.loads(output)]
+        found = json.loads(output)
+        return {role: [ProblemCounts(**counts) for counts in of_role] for role, of_role in found.items()}
 
 
-def count_base(run: Run, phase: int, parent: int) -> list[ProblemCounts]:
-    """The counts of the model that the run began with; given up when the parent process is gone."""
+def count_roles(order: _Order, parent: int) -> dict[str, list[ProblemCounts]]:
+    """The counts of the base and of checkpoints; given up when the parent process is gone."""
 
     def check(text: str) -> None:
         if os.getppid() != parent:
             raise SystemExit(1)
 
+    run = order.run
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
-    config, loaded = run.phases[phase], models.load(run.model)
+    config, loaded = run.phases[order.phase], models.load(run.model)
     engine = make_engine(loaded, config)
-    engine.load_weights(dict(loaded.model.named_parameters()), version=0)
-    return _count(loaded, engine, run.phases[: phase + 1], "base", run.train.seed, check)
+    base = dict(loaded.model.named_parameters())
+    counts = {}
+    for version, role in enumerate(order.roles):
+        engine.load_weights(base if role == "base" else _checkpoint_weights(order.checkpoints, role), version)
+        counts[role] = _count(loaded, engine, run.phases[: order.phase + 1], role, run.train.seed, check)
+    return counts
 
 
 if __name__ == "__main__":
-    recipe, number = pickle.loads(sys.stdin.buffer.read())
-    answers = count_base(recipe, number, parent=int(sys.argv[1]))
-    sys.stdout.write(json.dumps([asdict(counts) for counts in answers]))
+    # The pickled class was named in the parent's module, which is imported here under that name too.
+    found = count_roles(pickle.loads(sys.stdin.buffer.read()), parent=int(sys.argv[1]))
+    sys.stdout.write(json.dumps({role: [asdict(counts) for counts in of_role] for role, of_role in found.items()}))

@@ -268,6 +268,8 @@ class Train:
     """Steps between checkpoints; 0 for one at the end only (and at each reset)."""
     keep_checkpoints: int = option(2, low=1)
     """Newest checkpoints that stay; the best and those of resets always do."""
+    boundary_every: int = option(0, low=0)
+    """Steps between checkpoints that stay for the boundary, which measures them too; 0: only base and last model."""
     samples_per_step: int = option(4, low=0)
     """Rollouts written to `samples.jsonl` each step, with their verdicts."""
     tensorboard: bool = option(True)

@@ -149,9 +149,9 @@ class Session:
         self._progress.step(state.step, metrics)
 
     def save_if_due(self, decision: Decision) -> None:
-        """Checkpoint at a reset, a new best, the end, and every `train.checkpoint_every` steps."""
-        every, step = self.run.train.checkpoint_every, decision.state.step
-        if decision.checkpoint or (every and step % every == 0):
+        """Checkpoint at a reset, a new best, the end, and every so many steps."""
+        options, step = self.run.train, decision.state.step
+        if decision.checkpoint or any(n and step % n == 0 for n in (options.checkpoint_every, options.boundary_every)):
             self._save(decision.state, reset=decision.reset is not None)
         if decision.reset and decision.reset.trigger == "manual":
             (self.folder / RESET_REQUEST).unlink(missing_ok=True)

@@ -3,10 +3,14 @@
 import io
 import json
 import os
+import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from prorl.boundary_run import _Beside
+from prorl.assembly import open_run
+from prorl.boundary_run import _Beside, _load, _Order
 from prorl.interrupt import Interrupted
 from prorl.recipe import load_run
 from prorl.train import train
@@ -89,7 +93,7 @@ def test_the_base_is_measured_as_the_run_began_whatever_became_of_its_folder(rec
     assert measured(out) == measured(whole)
 
 
-def test_waiting_for_the_base_can_be_given_up(recipe):
+def test_waiting_for_the_base_can_be_given_up(recipe, tmp_path):
     loaded = load_run(str(recipe), ["evaluation.boundary_samples=4096"])
     calls = []
 
@@ -97,6 +101,40 @@ def test_waiting_for_the_base_can_be_given_up(recipe):
         calls.append(text)
         raise Interrupted
 
-    with pytest.raises(Interrupted), _Beside(loaded, 0) as beside:
+    with pytest.raises(Interrupted), _Beside(_Order(loaded, 0, ("base",), tmp_path)) as beside:
         beside.result(give_up)
-    assert calls == ["boundary, base"]
+    assert calls == ["boundary, the other process"]
+
+
+def test_checkpoints_on_the_way_stay_and_are_measured_too(recipe, tmp_path, monkeypatch):
+    """By one process or by two, with the same outcome; the run's own retention would keep the last step only."""
+    options = ("train.steps=5", "train.boundary_every=2", "train.keep_checkpoints=1", "train.checkpoint_every=1")
+    two = ("evaluation.boundary_samples=2", "evaluation.every=0", "reset.patience=0")
+    run(tmp_path / "two", recipe, *options, *two)
+    assert sorted(path.name for path in (tmp_path / "two/checkpoints").glob("step_*")) == ["step_2", "step_4", "step_5"]
+    result = measured(tmp_path / "two")
+    assert result["summary"]["checkpoints"] == [2, 4]
+    assert [sorted(level["checkpoints"]) for level in result["levels"]] == [["2", "4"]]
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    run(tmp_path / "one", recipe, *options, *two)
+    assert measured(tmp_path / "one") == result
+    shutil.rmtree(tmp_path / "one/checkpoints/step_2")
+    run(tmp_path / "one", recipe, *options, *two, resume=True)
+    assert measured(tmp_path / "one")["summary"]["checkpoints"] == [4]
+
+
+def test_a_checkpoint_on_the_way_is_measured_with_its_own_weights(tmp_path):
+    """Log-probs of one text by the base, and by the policies of steps 1 and 2 as their files have them."""
+    recipe, options = write_recipe(tmp_path), ("train.steps=3", "train.boundary_every=1")
+    run(tmp_path / "run", recipe, *options)
+    loaded = load_run(str(recipe), options)
+    with open_run(loaded, tmp_path / "run", print, print) as parts:
+        seen = {}
+        for role in ("base", "1", "2"):
+            _load(parts, role)
+            seen[role] = parts.phase.engine.score([((5, 6), (7, 8))], 1.0)[0]
+        expected = load_file(tmp_path / "run/checkpoints/step_2/policy/model.safetensors")
+        parts.phase.engine.load_weights(expected, version=9)
+        torch.testing.assert_close(seen["2"], parts.phase.engine.score([((5, 6), (7, 8))], 1.0)[0], rtol=0, atol=0)
+    assert not torch.equal(seen["base"], seen["1"])
+    assert not torch.equal(seen["1"], seen["2"])

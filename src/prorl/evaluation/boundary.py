@@ -63,14 +63,19 @@ def powers_of_two(num_samples: int) -> tuple[int, ...]:
 def boundary(
     base: Sequence[ProblemCounts],
     trained: Sequence[ProblemCounts],
+    between: Mapping[str, Sequence[ProblemCounts]] | None = None,
     *,
     ks: Sequence[int],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The object of `boundary.json`. `settings` says how the samples were drawn and is passed on as it is."""
+    """The object of `boundary.json`. `settings` says how the samples were drawn and is passed on as it is.
+
+    `between`: checkpoints on the way from base to trained, by step; they have no part in verdicts and intervals.
+    """
     assert 1 in ks, f"ks {ks}: pass@1 is needed"
     groups = {"base": _by_level(base), "trained": _by_level(trained)}
     assert groups["base"].keys() == groups["trained"].keys(), "both models answer the same levels"
+    checkpoints = {step: _by_level(counts) for step, counts in (between or {}).items()}
     levels, selected, report_only = [], [], []
     for key in sorted(groups["base"]):
         folds: dict[Fold, Pair] = {fold: _fold(key, groups, fold) for fold in get_args(Fold)}
@@ -81,6 +86,11 @@ def boundary(
         elif chosen["report"]:
             report_only.append(name)
         levels.append(_level(key, folds["report"], ks, all(chosen.values())))
+        reported = {
+            step: [problem for problem in of_level[key] if problem.fold == "report"]
+            for step, of_level in checkpoints.items()
+        }
+        levels[-1]["checkpoints"] = _measure(reported, ks)
     expanded = [_name(level) for level in levels if level["verdict"] == "expanded"]
     summary = {
         "expanded_levels": expanded,
@@ -91,6 +101,7 @@ def boundary(
         "lost_levels": [_name(level) for level in levels if level["verdict"] == "lost"],
         "mean": {role: _mean_of([level[role] for level in levels]) for role in groups},
         "k": max(ks),
+        "checkpoints": [int(step) for step in checkpoints],
         "settings": dict(settings),
         "rules": _rules(max(ks)),
     }

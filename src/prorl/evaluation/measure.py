@@ -1,7 +1,7 @@
 """Stage 7: the measurements of a run: validation by level, and the boundary of two models."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from prorl.rollouts.engine import Engine
 Fold = Literal["select", "report"]
 WELL_FORMED = ("correct", "partial", "wrong")
 FOLDS: tuple[Fold, Fold] = ("select", "report")
+PROBLEMS_AT_ONCE = 512
+"""Of a boundary measurement: bounds the samples that are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +119,20 @@ def count_answers(
 
     `verifiers`: the strict reading, then the tolerant one.
     """
-    samples = config.evaluation.boundary_samples
-    answered = answer(
-        [problem.prompt for problem in problems],
-        Judge(engine, template, verifiers, lambda text: progress(f"boundary, {role}: {text}")),
-        template,
-        sampling=Sampling(1.0, 1.0, config.rollouts.max_response_tokens),
-        samples=samples,
-        seed=(seed, "boundary", role),
-    )
-    return [_counts(problem, item) for problem, item in zip(problems, answered, strict=True)]
+    counts: list[ProblemCounts] = []
+    for start in range(0, len(problems), PROBLEMS_AT_ONCE):
+        part = problems[start : start + PROBLEMS_AT_ONCE]
+        place = f"boundary, {role}: problems {start + 1} to {start + len(part)} of {len(problems)}"
+        answered = answer(
+            [problem.prompt for problem in part],
+            Judge(engine, template, verifiers, lambda text, place=place: progress(f"{place}: {text}")),  # type: ignore[misc]
+            template,
+            sampling=Sampling(1.0, 1.0, config.rollouts.max_response_tokens),
+            samples=config.evaluation.boundary_samples,
+            seed=(seed, "boundary", role),
+        )
+        counts += [_counts(problem, item) for problem, item in zip(part, answered, strict=True)]
+    return counts
 
 
 def _counts(problem: Problem, readings: Sequence[Sequence[Score]]) -> ProblemCounts:
@@ -149,10 +155,9 @@ def _counts(problem: Problem, readings: Sequence[Sequence[Score]]) -> ProblemCou
     )
 
 
-def boundary_result(
-    config: Config, base: Sequence[ProblemCounts], trained: Sequence[ProblemCounts], seed: int
-) -> dict[str, Any]:
-    """The `boundary.json` object of two models' counts."""
+def boundary_result(config: Config, counts: Mapping[str, Sequence[ProblemCounts]], seed: int) -> dict[str, Any]:
+    """The `boundary.json` object of the counts by role: `base`, the steps of checkpoints in between, `trained`."""
+    between = {role: item for role, item in counts.items() if role.isdigit()}
     settings = {
         "samples": config.evaluation.boundary_samples,
         "problems_per_level_and_fold": config.evaluation.boundary_problems,
@@ -160,6 +165,7 @@ def boundary_result(
         "top_p": 1.0,
         "max_response_tokens": config.rollouts.max_response_tokens,
         "seed": seed,
-        "verifier_errors": sum(counts.num_errors for counts in (*base, *trained)),
+        "verifier_errors": sum(problem.num_errors for problems in counts.values() for problem in problems),
     }
-    return boundary(base, trained, ks=powers_of_two(config.evaluation.boundary_samples), settings=settings)
+    ks = powers_of_two(config.evaluation.boundary_samples)
+    return boundary(counts["base"], counts["trained"], between, ks=ks, settings=settings)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from prorl.config import Config, Data, Evaluation, Rollouts, Source
+from prorl.evaluation import measure
 from prorl.evaluation.measure import Problem, boundary_problems, boundary_result, count_answers, validate
 from prorl.evaluation.problems import validation_problems
 from prorl.evaluation.sampling import answer
@@ -158,7 +159,7 @@ def test_a_model_against_itself_is_asked_the_same_under_other_streams_and_compar
     base, trained = (engines[role].requests for role in engines)
     assert [r.tokens for r in base] == [r.tokens for r in trained]
     assert not {s for r in base for s in r.seeds} & {s for r in trained for s in r.seeds}
-    result = boundary_result(config, counts["base"], counts["trained"], seed=3)
+    result = boundary_result(config, {**counts, "40": counts["base"]}, seed=3)
     assert result["summary"]["settings"] == {
         "samples": 4,
         "problems_per_level_and_fold": 2,
@@ -168,6 +169,28 @@ def test_a_model_against_itself_is_asked_the_same_under_other_streams_and_compar
         "seed": 3,
         "verifier_errors": 0,
     }
+    assert result["summary"]["checkpoints"] == [40]
+    (level,) = result["levels"]
+    assert (level["checkpoints"], level["base"]["pass@1"], level["trained"]["pass@1"]) == (
+        {"40": level["base"]},
+        0.5,
+        1,
+    )
+
+
+def test_many_problems_are_measured_a_part_at_a_time_with_the_same_outcome(pools, monkeypatch):
+    config = make_config(boundary_samples=4, boundary_problems=2)
+    problems = [replace(p, prompt=replace(p.prompt, domain="d")) for p in boundary_problems(config)]
+
+    def count(role="x"):
+        engine = ScriptedEngine(lambda key, index: "10"[index % 2])
+        return count_answers(problems, engine, template(), pools, config, seed=3, role=role), engine.requests
+
+    whole, of_whole = count()
+    monkeypatch.setattr(measure, "PROBLEMS_AT_ONCE", 3)
+    parts, of_parts = count()
+    assert parts == whole
+    assert [request.seeds for request in of_parts] == [request.seeds for request in of_whole]
 
 
 def test_validation_and_boundary_problems_of_a_run_are_those_of_its_levels():
