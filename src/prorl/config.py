@@ -256,6 +256,9 @@ class Phase:
     """Steps of the phase; 0 for no bound, in the last phase only."""
     until_stagnation: bool = option(False)
     """End the phase early when validation stagnates after its last allowed reset."""
+    reset: bool = option(False)
+    """Reset when the phase is entered, under the `reset` options of the phase before it. Not held back by their limits;
+    the run's first phase has nothing to reset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

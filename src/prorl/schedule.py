@@ -15,7 +15,7 @@ from prorl.errors import UserError
 from prorl.health import HealthState, check_health, finite
 from prorl.records import Report
 
-Trigger = Literal["manual", "regression", "stagnation", "kl", "interval"]
+Trigger = Literal["manual", "regression", "stagnation", "kl", "interval", "phase"]
 EventName = Literal["reset", "phase", "alarm", "resume", "timeout"]
 Number = int | float | str | tuple[str, ...]
 
@@ -151,7 +151,8 @@ def decide(
     """What follows from step `state.step + 1`, which has just ended; `report` is its validation, if it had one.
 
     Nothing here depends on whether the run stops, so a run that is made longer later goes on as if it had been longer
-    from the start. A phase that ends in the step of a reset ends after it: the reset follows the old phase's options.
+    from the start. A phase that ends in the step of a reset ends after it: the reset follows the old phase's options,
+    also where it is the next phase that asks for it (`phase.reset`).
     """
     assert not done(run, state), f"step {state.step + 1} after the end of the run"
     config = phase(run, state)
@@ -161,9 +162,12 @@ def decide(
     seen = replace(seen, health=watched)
     events = [Event(seen.step, "alarm", alarm) for alarm in alarms]
 
-    fired = _fired(config.reset, seen, score, manual_reset)
-    action = _action(config.reset, seen, fired) if fired else None
     ended = _phase_end(config, seen, score)
+    fired = _fired(config.reset, seen, score, manual_reset)
+    following = run.phases[seen.phase + 1 :]
+    if ended and following and following[0].phase.reset:
+        fired = (*fired, "phase")
+    action = _action(config.reset, seen, fired) if fired else None
     after = seen
     if action:
         events.append(_reset_event(seen, action, fired, score, metrics.get("kl/reference")))
@@ -262,7 +266,7 @@ AUTOMATIC: dict[Trigger, Callable[[Reset, ScheduleState, float | None], bool]] =
 
 
 def _fired(options: Reset, seen: ScheduleState, score: float | None, manual: bool) -> tuple[Trigger, ...]:
-    """The triggers that fire, the one that names the reset first.
+    """The triggers that fire within the phase, the one that names the reset first.
 
     Cooldown and budget hold back the automatic ones. They go on counting meanwhile, and fire afterwards if they still
     have cause; stagnation and regression only at a validation.

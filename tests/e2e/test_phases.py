@@ -69,6 +69,27 @@ def test_a_reset_by_hand_is_made_once_and_the_reference_is_the_policy(tmp_path):
     assert json.loads((checkpoint / "optimizer.json").read_text())["state"] in ({}, {"__dict__": []})
 
 
+def test_a_reset_on_entering_a_phase_is_made_and_survives_a_resume(tmp_path):
+    phases = "phases = [{steps = 2}, {steps = 2, phase = {reset = true}, reset = {patience = 0}}]\n"
+    recipe = write_recipe(tmp_path, phases + RECIPE)
+    run(tmp_path / "run", recipe, "evaluation.every=0", "reset.patience=0")
+    events = records(tmp_path / "run", "events")
+    assert [(event["step"], event["event"], event.get("trigger")) for event in events] == [
+        (2, "reset", "phase"),
+        (2, "phase", None),
+    ]
+    checkpoint = tmp_path / "run" / "checkpoints" / "step_2"
+    policy, reference = (
+        load_file(checkpoint / "policy/model.safetensors"),
+        load_file(checkpoint / "reference.safetensors"),
+    )
+    assert all(torch.equal(policy[name], reference[name]) for name in policy)
+    assert json.loads((checkpoint / "optimizer.json").read_text())["state"] in ({}, {"__dict__": []})
+    run(tmp_path / "parts", recipe, "evaluation.every=0", "reset.patience=0", "train.steps=2")
+    run(tmp_path / "parts", recipe, "evaluation.every=0", "reset.patience=0", "train.steps=12", resume=True)
+    assert reproducible(tmp_path / "parts") == reproducible(tmp_path / "run")
+
+
 OFF = {
     "no dynamic sampling": ["filter.enabled=false"],
     "no kl": ["loss.kl_coefficient=0"],

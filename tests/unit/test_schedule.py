@@ -111,6 +111,22 @@ def test_reset_at_a_phase_end_has_the_old_phases_options_and_best() -> None:
     assert decisions[3].reset == ResetAction("manual", "policy", 4, False, "clear", 1.0)
 
 
+def test_reset_on_entering_a_phase() -> None:
+    """Made in the old phase's last step, with its options and its best; saved, and with a warm-up after it."""
+    old = (Phase(steps=3), Reset(reference="best", optimizer="clear", blend=0.5), Optimizer(learning_rate=0.5))
+    new = (Phase(reset=True), Reset(optimizer="keep"), Optimizer(learning_rate=1.0, warmup_steps=2))
+    run = run_of(old, new)
+    decisions = play(run, Inputs(4, scores={1: 0.5, 3: 0.4}), resumed=True)
+    last = decisions[2]
+    assert last.reset == ResetAction("phase", "best", 1, False, "clear", 0.5)
+    assert [event.event for event in last.events] == ["reset", "phase"]
+    assert last.events[0].numbers["triggers"] == ("phase",)
+    assert last.checkpoint
+    assert last.state.history == (ResetRecord(3, 0, "phase", 1, "clear"),)
+    assert (last.state.phase, last.state.phase_step, last.state.phase_resets) == (1, 0, 0)
+    assert [learning_rate(run, decision.state) for decision in decisions[1:]] == [0.5, 0.5, 1.0]
+
+
 def test_new_best_and_checkpoints() -> None:
     """A save for each new best, reset and stop; the best is the best although the bar was lowered at step 4."""
     run = run_of(Reset(max_drop=0.125), steps=8)

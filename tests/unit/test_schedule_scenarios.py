@@ -221,6 +221,44 @@ SCENARIOS: dict[str, tuple[Run, Inputs, dict[int, str]]] = {
         Inputs(10),
         {3: "reset interval", 4: "steps -> 1", 10: "reset interval"},
     ),
+    # The reset at a phase's end that the next phase asks for.
+    "phase.reset": (
+        run_of(Phase(steps=3), Phase(steps=2, reset=True), Phase(steps=2), Phase(steps=1, reset=True)),
+        Inputs(20),
+        {
+            3: "reset phase; steps -> 1",
+            5: "steps -> 2",
+            7: "reset phase; steps -> 3",
+            8: "stop: last phase ended: steps",
+        },
+    ),
+    "phase.reset of the first phase": (run_of(Phase(steps=2, reset=True), ()), Inputs(9), {2: "steps -> 1"}),
+    "phase.reset is not held back": (
+        run_of((Phase(steps=4), Reset(interval=2, max_resets=1, cooldown=9)), Phase(reset=True)),
+        Inputs(9),
+        {2: "reset interval", 4: "reset phase; steps -> 1"},
+    ),
+    # Steps 4, 5 and 6 are the cooldown after the reset at 3, which leaves the new phase its budget of one.
+    "phase.reset starts interval and cooldown over and uses no budget up": (
+        run_of((Phase(steps=3), Reset(interval=2)), (Phase(reset=True), Reset(interval=2, max_resets=1, cooldown=3))),
+        Inputs(12),
+        {2: "reset interval", 3: "reset phase; steps -> 1", 7: "reset interval"},
+    ),
+    "phase.reset and triggers of the old phase are one reset": (
+        run_of((Phase(steps=4), Reset(interval=4)), Phase(reset=True)),
+        Inputs(9, manual=(4,)),
+        {4: "reset manual+interval+phase; steps -> 1"},
+    ),
+    "phase.reset after a stagnation": (
+        run_of((Phase(until_stagnation=True), Reset(patience=2, max_resets=1)), Phase(reset=True)),
+        Inputs(9, scores=FLAT),
+        {3: "reset stagnation", 5: "reset phase; stagnation -> 1"},
+    ),
+    "phase.reset in the run's last step is made": (
+        run_of(Phase(steps=4), Phase(reset=True), steps=4),
+        Inputs(20),
+        {4: "reset phase; steps -> 1; stop: train.steps reached"},
+    ),
     "a health stop comes before a good end": (
         run_of((Phase(steps=3), Reset(interval=3)), steps=3),
         Inputs(9, metrics={step: {"updates_skipped": 1.0} for step in (1, 2, 3)}),
