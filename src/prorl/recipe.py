@@ -303,7 +303,8 @@ def _no_recipe(what: str, recipe: str) -> UserError:
     names = recipe_names()
     near = difflib.get_close_matches(recipe.removesuffix(".toml"), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return UserError(f"{what}: no such recipe; {hint}packaged: {', '.join(names)}; or the path of a .toml file")
+    whole = ", ".join(name for name in names if "/" not in name)
+    return UserError(f"{what}: no such recipe; {hint}packaged: {whole}; or the path of a .toml file")
 
 
 def _label(path: Path) -> str:

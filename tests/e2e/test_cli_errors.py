@@ -67,9 +67,9 @@ def test_arguments(refused):
 
 @pytest.mark.parametrize("command", ["train", "plan"])
 def test_recipes(refused, tmp_path, command):
-    assert refused(command, "quikstart") == (
-        'recipe "quikstart": no such recipe; did you mean quickstart? packaged: quickstart; or the path of a .toml file'
-    )
+    line = refused(command, "quikstart")
+    assert line.startswith('recipe "quikstart": no such recipe; did you mean quickstart? packaged: ')
+    assert line.endswith(", quickstart; or the path of a .toml file")
     assert "no such recipe" in refused(command, "nowhere.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("[train]\nsteps = = 3\n")

@@ -288,7 +288,7 @@ def test_byte_order_mark_and_carriage_returns_are_read(write: Write) -> None:
 
 
 def test_files_that_cannot_be_read(write: Write) -> None:
-    names = ", ".join(recipe_names())
+    names = ", ".join(name for name in recipe_names() if "/" not in name)  # not the phases of one
     end = f"packaged: {names}; or the path of a .toml file"
     Path("folder.toml").mkdir()
     Path("loop.toml").symlink_to("loop.toml")
