@@ -1,15 +1,18 @@
-"""What a run writes down: the declared metric names, and the files `metrics.jsonl`, `events.jsonl` and TensorBoard's.
+"""What a run writes down: the declared metric names, the files `metrics.jsonl` and `events.jsonl`, and their mirrors.
 
 Computes no metric and reads no clock. `docs/metrics.md` is generated from `METRICS`.
 """
 
+import importlib
 import json
 import math
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from types import ModuleType, TracebackType
+from typing import Any, Protocol, Self, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -69,6 +72,16 @@ def _pattern(name: str) -> str:
 _DECLARED = re.compile("|".join(_pattern(name) for name in METRICS))
 
 
+class Mirror(Protocol):
+    """Where the records of a run go besides its own files. It must not raise: the run goes on without it."""
+
+    def write(self, step: int, metrics: Mapping[str, Number]) -> None: ...
+
+    def event(self, event: Mapping[str, Any]) -> None: ...
+
+    def close(self, *, failed: bool) -> None: ...
+
+
 class MetricsWriter:
     """Appends the records of a run to its folder.
 
@@ -82,6 +95,24 @@ class MetricsWriter:
         self._tensorboard = None
         if tensorboard:
             self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_from + 1)
+        self._mirrors: list[Mirror] = []
+        self._resumed, self._folder = resume_from >= 0, folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(failed=kind is not None)
+
+    def mirror_to_wandb(self, project: str, note: Callable[[str], None]) -> None:
+        """From here on, send everything to a project of Weights & Biases too, with the folder's `config.toml`."""
+        module = load_wandb(project)
+        if module is None:
+            return
+        config = tomllib.loads((self._folder / "config.toml").read_text(encoding="utf-8"))
+        past = read_jsonl(self._folder / "events.jsonl")
+        mirror = module.WandbMirror(project, self._folder, config, past, resumed=self._resumed, note=note)
+        self._mirrors.append(mirror)
 
     def write(self, step: int, metrics: Mapping[str, Number]) -> None:
         """Record one step. Every name is declared and every value finite: what does not apply is absent."""
@@ -94,13 +125,17 @@ class MetricsWriter:
         if self._tensorboard is not None:
             for name, value in metrics.items():
                 self._tensorboard.add_scalar(name, value, step)
+        for mirror in self._mirrors:
+            mirror.write(step, metrics)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Record something that happened: `step`, `event`, and the numbers behind it."""
         assert {"step", "event"} <= event.keys(), f"an event names its step and its kind: {event}"
         self._append("events", event)
+        for mirror in self._mirrors:
+            mirror.event(event)
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         """End the files. What could not be written has been said by then, and must not hide why the run ends."""
         for file in self._files.values():
             with suppress(OSError):
@@ -108,10 +143,27 @@ class MetricsWriter:
         if self._tensorboard is not None:
             with suppress(OSError):
                 self._tensorboard.close()
+        for mirror in self._mirrors:
+            mirror.close(failed=failed)
 
     def _append(self, name: str, record: Mapping[str, Any]) -> None:
         self._files[name].write(json.dumps(record, allow_nan=False) + "\n")
         self._files[name].flush()
+
+
+def load_wandb(project: str) -> ModuleType | None:
+    """The module that logs to Weights & Biases, None for no project; UserError where it could not take a run."""
+    if not project:
+        return None
+    try:
+        module = importlib.import_module("prorl.weights_and_biases")
+    except ImportError as error:
+        raise UserError(
+            f"train.wandb = {project!r}: Weights & Biases is not installed ({error}); pip install 'prorl[wandb]', or "
+            "leave the option empty"
+        ) from None
+    module.refuse_unready(project)
+    return module
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from prorl.errors import RunFailed, UserError
 from prorl.evaluation.boundary import headline, table
 from prorl.evaluation.validate import report_metrics
 from prorl.interrupt import Interrupted, Interrupts
-from prorl.metrics import MetricsWriter, read_jsonl
+from prorl.metrics import MetricsWriter, load_wandb, read_jsonl
 from prorl.pool import Filled
 from prorl.recipe import difference, load_run, to_toml
 from prorl.records import Batch, Group, Report
@@ -221,6 +221,7 @@ def open_session(
 ) -> Iterator[Session]:
     """Build the parts, put a checkpoint into them, claim the folder, and open the run's files."""
     check(run)
+    load_wandb(run.train.wandb)  # refused before anything is built
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     with ExitStack() as stack:
         begun = resume and folder.is_dir()
@@ -245,9 +246,10 @@ def open_session(
         _write_config(folder, run)
         truncate_jsonl(folder / "samples.jsonl", start)
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
-        stack.callback(writer.close)
+        stack.enter_context(writer)
         stack.callback(progress.close)
         progress.note(_opening(parts, folder))
+        writer.mirror_to_wandb(run.train.wandb, progress.note)
         if found:
             writer.event(Event(start, "resume", {}).to_json())
             progress.note(f"resumed at step {start}")
