@@ -27,6 +27,7 @@ from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
 from prorl.pool import Pool
 from prorl.prompts.mixture import Stream
+from prorl.prompts.sources import is_missing, no_such_file
 from prorl.prompts.template import Template
 from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
@@ -100,6 +101,18 @@ def make_verifiers(config: Config, reading: Literal["strict", "tolerant"] = "str
         memory_mb=options.memory_mb,
         functions=options.functions,
     )
+
+
+def missing_files(run: Run) -> dict[str, str]:
+    """Data files of the recipe that are not there, with the section that names them, in the recipe's order."""
+    missing: dict[str, str] = {}
+    for config in run.phases:
+        measured = config.evaluation.every or config.evaluation.boundary_samples
+        named = {"data": config.data.sources, "evaluation": config.evaluation.sources if measured else ()}
+        for section, sources in named.items():
+            for source in filter(is_missing, sources):
+                missing.setdefault(source.source, section)
+    return missing
 
 
 def held_out_texts(run: Run) -> frozenset[str]:
@@ -264,6 +277,9 @@ class Parts:
 
 def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: Callable[[str], None]) -> Parts:
     """Load the model and build the parts of the first phase; `sampling` is told of rollouts and may abandon them."""
+    if missing := missing_files(run):  # before the model, which may be a long download
+        name, section = next(iter(missing.items()))
+        raise no_such_file(section, name, len(missing))
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
     loaded = models.load(run.model)

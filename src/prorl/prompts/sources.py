@@ -102,11 +102,25 @@ def mini_levels(source: Source) -> list[tuple[str, int]]:
     return chosen
 
 
+def is_missing(source: Source) -> bool:
+    """Whether the source is a file that is not there."""
+    return source.source not in MINI_SUITES and not Path(source.source).expanduser().is_file()
+
+
+def no_such_file(section: str, name: str, count: int = 1) -> UserError:
+    """The refusal of a file that is not there, one of `count`."""
+    more = f" ({count} files are missing)" if count > 1 else ""
+    return UserError(
+        f"{section}.sources: source = {name}: no such file; use mini, mini_hard or a .jsonl file{more}; "
+        "docs/paper_recipe.md describes the files of the paper's recipes"
+    )
+
+
 def read_rows(source: Source) -> list[Prompt]:
     """Prompt rows of a JSON Lines file; a wrong row is a `UserError` with file and line."""
+    if is_missing(source):
+        raise no_such_file("data", source.source)
     path = Path(source.source).expanduser()
-    if not path.is_file():
-        raise UserError(f"data.sources: source = {source.source}: no such file; use mini, mini_hard or a .jsonl file")
     rows = []
     try:
         with path.open("rb") as lines:
