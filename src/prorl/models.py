@@ -1,5 +1,6 @@
 """Load a causal language model and its tokenizer, from the package, a local folder or the Hugging Face hub."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,14 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from prorl import config
@@ -31,16 +39,30 @@ class LoadedModel:
     """Every end token of the generation configuration and the tokenizer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
     """What a plan needs to know of a model."""
 
     parameters: int
+    multiplied: int
+    """Parameters that each token is multiplied by: all but an input embedding that is not the head as well."""
     vocabulary: int
-    cache_bytes: int
-    """Keys and values, a token."""
-    engine_bytes: int
-    """Of one of the engine's weights."""
+    layers: int
+    hidden: int
+    queries: int
+    """Heads times head size."""
+    keys: int
+    """Heads of keys times head size."""
+    mlp: int
+    itemsize: int
+    """Bytes of a number where it is computed."""
+    published: bool
+    """Known by its name alone; no file of it was read."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Keys and values, a token."""
+        return 2 * self.layers * self.keys * self.itemsize
 
 
 def mini_base_path() -> Path:
@@ -86,24 +108,43 @@ def _loading(options: config.Model) -> Iterator[dict[str, str]]:
 
 
 def measure(options: config.Model) -> Size:
-    """A model's size from its configuration alone; no weights are read."""
-    source = _source(options)
-    with _loading(options) as revision:
-        settings = AutoConfig.from_pretrained(source, **revision)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(settings)
+    """A model's size from its configuration alone; of a model whose shape is shipped no file is looked for."""
+    settings = _published(options.path)
+    published = settings is not None
+    if settings is None:
+        source = _source(options)
+        with _loading(options) as revision:
+            settings = AutoConfig.from_pretrained(source, **revision)
+    with _loading(options), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(settings)
     plain = settings.to_dict()
     # By attribute, not by key: some architectures keep these under names of their own.
-    heads = settings.num_attention_heads
-    head_size = plain.get("head_dim") or settings.hidden_size // heads
-    bytes_each = resolve_dtype(options, resolve_device(options)).itemsize
-    kv_heads = plain.get("num_key_value_heads") or heads
+    heads, hidden = settings.num_attention_heads, settings.hidden_size
+    head_size = plain.get("head_dim") or hidden // heads
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    embedding = model.get_input_embeddings().weight
     return Size(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
+        multiplied=parameters - (0 if head_weight(model) is embedding else embedding.numel()),
         vocabulary=settings.vocab_size,
-        cache_bytes=2 * settings.num_hidden_layers * kv_heads * head_size * bytes_each,
-        engine_bytes=bytes_each,
+        layers=settings.num_hidden_layers,
+        hidden=hidden,
+        queries=heads * head_size,
+        keys=(plain.get("num_key_value_heads") or heads) * head_size,
+        mlp=plain.get("intermediate_size") or 4 * hidden,
+        itemsize=resolve_dtype(options, resolve_device(options)).itemsize,
+        published=published,
     )
+
+
+def _published(path: str) -> PretrainedConfig | None:
+    """The configuration of a model whose shape is shipped with the package; None for others and where it lies here."""
+    if (Path(path) / "config.json").is_file():
+        return None
+    for shape in json.loads((files("prorl") / "assets" / "published_shapes.json").read_text()):
+        if path in shape["names"]:
+            return AutoConfig.for_model(**shape["config"])
+    return None
 
 
 def load(options: config.Model) -> LoadedModel:

@@ -153,8 +153,36 @@ def test_a_measured_size_is_the_models(tmp_path, kind, tied):
     assert size.vocabulary == len(WORDS)
     heads = 2 if kind == "gpt2" else 1
     assert size.cache_bytes == 2 * 2 * heads * 16 * 4
-    assert size.engine_bytes == 4
+    assert (size.layers, size.hidden, size.queries, size.keys) == (2, 32, 32, heads * 16)
+    assert size.mlp == (128 if kind == "gpt2" else 48)  # GPT-2: four times the hidden size
+    assert size.multiplied == size.parameters - (0 if tied else 32 * len(WORDS))
+    assert (size.itemsize, size.published) == (4, False)
     assert measure(Model(path=folder, device="cpu", dtype="bfloat16")).cache_bytes == size.cache_bytes // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "cache"),
+    [
+        # Cards: 1,777,088,000 (Qwen2.5-1.5B's 1,543,714,304 and a head of 151,936 x 1,536) and 494,032,768.
+        # Keys and values in bfloat16: 2 x 28 layers x 2 heads of 128 x 2 bytes, and 2 x 24 x 2 heads of 64 x 2.
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000, 28_672),
+        ("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, 12_288),
+    ],
+)
+def test_shapes_that_are_shipped_need_no_file(name, parameters, cache):
+    size = measure(Model(path=name, dtype="bfloat16", device="cpu"))
+    assert (size.parameters, size.cache_bytes, size.published) == (parameters, cache, True)
+    tied = name.startswith("Qwen/")
+    assert size.multiplied == (parameters if tied else parameters - 151_936 * 1_536)
+
+
+def test_a_shape_that_is_shipped_gives_way_to_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = "./runs/prorl_1.5b/checkpoints/step_2450/policy"
+    assert measure(Model(path=path, device="cpu")).published
+    model = make_model()
+    save_model(tmp_path / path, model)
+    assert measure(Model(path=path, device="cpu")).parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_the_shipped_model_by_both_ways():

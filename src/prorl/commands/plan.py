@@ -69,7 +69,7 @@ def _memory(config: Config, size: Size) -> Iterator[str]:
         "gradients": GRADIENT_BYTES,
         "AdamW": ADAM_BYTES,
         "reference": MASTER_BYTES,
-        "engine": size.engine_bytes,
+        "engine": size.itemsize,
     }
     parts = [f"{name} {size.parameters * each / MIB:.1f}" for name, each in copies.items()]
     length = config.data.max_prompt_tokens + config.rollouts.max_response_tokens
