@@ -4,29 +4,42 @@ A step's lengths are a list of groups, each `(prompt tokens, (response tokens, .
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from prorl.records import Row
 
 Group = tuple[int, tuple[int, ...]]
-_MEDIAN = 0.45
-_BETWEEN, _WITHIN = 0.4, 0.45
-"""Log-normal: medians of groups around 0.45 of the longest response, responses around their group's median."""
 
 
-def ragged_lengths(
-    num_prompts: int, group_size: int, prompts: tuple[int, int], longest_response: int, seed: int = 0
-) -> list[Group]:
-    """Prompt lengths uniform in `prompts`, response lengths log-normal and cut at the longest (about a tenth are)."""
-    rng = np.random.default_rng(seed)
-    groups = []
-    for _ in range(num_prompts):
-        median = np.log(_MEDIAN * longest_response) + _BETWEEN * rng.normal()
-        drawn = np.exp(median + _WITHIN * rng.normal(size=group_size))
-        responses = np.clip(np.rint(drawn), 1, longest_response).astype(int)
-        groups.append((int(rng.integers(prompts[0], prompts[1] + 1)), tuple(map(int, responses))))
-    return groups
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Prompt lengths uniform, response lengths log-normal around their group's median, cut at the longest."""
+
+    num_prompts: int
+    group_size: int
+    prompts: tuple[int, int]
+    longest_response: int
+    median: float = 0.45
+    """Of the groups' medians, as a share of the longest response."""
+    between: float = 0.4
+    """Standard deviation of the groups' log medians."""
+    within: float = 0.45
+    """Standard deviation of log lengths in a group."""
+
+    def draw(self, seed: int = 0) -> list[Group]:
+        """A step's groups."""
+        rng = np.random.default_rng(seed)
+        groups = []
+        for _ in range(self.num_prompts):
+            middle = np.log(self.median * self.longest_response) + self.between * rng.normal()
+            drawn = np.exp(middle + self.within * rng.normal(size=self.group_size))
+            sizes = np.clip(np.rint(drawn), 1, self.longest_response).astype(int)
+            prompt = int(rng.integers(self.prompts[0], self.prompts[1] + 1))
+            groups.append((prompt, tuple(map(int, sizes))))
+        return groups
 
 
 def make_rows(groups: Sequence[Group], vocabulary: int, seed: int = 0) -> tuple[Row, ...]:
@@ -41,12 +54,20 @@ def make_rows(groups: Sequence[Group], vocabulary: int, seed: int = 0) -> tuple[
     return tuple(rows)
 
 
+def groups_of(rows: Sequence[Row]) -> list[Group]:
+    """The lengths of rows; those that follow each other with one prompt are a group."""
+    return [
+        (len(prompt), tuple(len(row.response_tokens) for row in members))
+        for prompt, members in groupby(rows, key=lambda row: row.prompt_tokens)
+    ]
+
+
 def num_row_tokens(groups: Sequence[Group]) -> int:
-    """Tokens of all rows, each with its own prompt: what a padded trainer computes at no padding at all."""
-    return sum(prompt + size for prompt, responses in groups for size in responses)
+    """Tokens of all rows, each with its own prompt; the last of each predicts nothing and is left out."""
+    return sum(prompt + size - 1 for prompt, responses in groups for size in responses)
 
 
 def num_padded_tokens(groups: Sequence[Group]) -> int:
     """Places of one padded batch: prompts padded to the longest prompt, responses to the longest response."""
     count = sum(len(responses) for _, responses in groups)
-    return count * (max(prompt for prompt, _ in groups) + max(max(responses) for _, responses in groups))
+    return count * (max(prompt for prompt, _ in groups) + max(max(responses) for _, responses in groups) - 1)

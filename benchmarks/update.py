@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from batches import Group, make_rows, num_padded_tokens, num_row_tokens, ragged_lengths
+from batches import Group, Lengths, make_rows, num_padded_tokens, num_row_tokens
 from flops import Shape, count_places, update_flop, without_sharing
 from models import MODELS, load_model
 from record import finish, options_parser, run
@@ -49,21 +49,13 @@ _PRODUCTS = {"aten::mm": 0, "aten::bmm": 0, "aten::addmm": 1, "aten::addmm_": 1,
 """Operators that are matrix products, and the place of their first factor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Lengths of a batch: few tokens for few parameters, so that every model takes seconds."""
-
-    prompts: int
-    prompt_tokens: tuple[int, int]
-    response_tokens: int
-
-
 SIZES = {
-    "mini": Size(32, (12, 40), 48),
-    "tiny3m": Size(16, (24, 96), 128),
-    "tiny32k": Size(16, (24, 96), 128),
-    "tiny26m": Size(8, (32, 128), 256),
+    "mini": Lengths(32, GROUP_SIZE, (12, 40), 48),
+    "tiny3m": Lengths(16, GROUP_SIZE, (24, 96), 128),
+    "tiny32k": Lengths(16, GROUP_SIZE, (24, 96), 128),
+    "tiny26m": Lengths(8, GROUP_SIZE, (32, 128), 256),
 }
+"""Few tokens for many parameters, so that every model takes seconds."""
 
 
 @dataclass(slots=True)
@@ -85,11 +77,10 @@ class Case:
 
 def make_case(name: str, seed: int = 0) -> Case:
     """Model, learner and a batch whose behaviour log-probs are the policy's."""
-    size = SIZES[name]
     config = load_run("quickstart").phases[0]
     loaded = load_model(name, seed)
     shape = Shape.of(loaded.model.config)
-    groups = ragged_lengths(size.prompts, GROUP_SIZE, size.prompt_tokens, size.response_tokens, seed)
+    groups = SIZES[name].draw(seed)
     learner = TorchLearner(loaded, config)
     rows = make_rows(groups, min(shape.vocabulary, 32_000), seed)
     values = learner.evaluate(rows, config)
