@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
             dest="overrides",
             help="change an option, as loss.clip_high=0.28; may be repeated",
         )
+    plan = by_name["plan"]
+    plan.add_argument("--devices", type=int, default=1, metavar="N", help="devices that share the work (default: 1)")
+    plan.add_argument("--flops", type=float, metavar="X", help="peak operations a second of a device, as 989e12")
+    plan.add_argument("--tokens-per-second", type=float, metavar="X", help="tokens that a device samples a second")
+    plan.add_argument("--response-tokens", type=float, metavar="N", help="mean response (default: half of its limit)")
+    plan.add_argument("--acceptance", type=float, default=0.5, metavar="X", help="share of groups that teach")
     by_name["train"].add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
     by_name["train"].add_argument("--resume", action="store_true", help=RESUME_HELP)
     by_name["reset"].add_argument("run", metavar="RUN", help="run folder")

@@ -21,10 +21,11 @@ from prorl.rewards.verifier import VerifierPool
 from prorl.rollouts.engine import Engine
 from prorl.seeds import stream_seed
 
+MAX_ROUND = 4
+"""Groups of a round at most, in `rollouts.prompts_per_step`."""
 _FIRST_ACCEPTANCE = 0.5
 _ACCEPTANCE_DECAY = 0.9
 _LOWEST_ACCEPTANCE = 0.1
-_MAX_ROUND = 4  # times prompts_per_step
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Pool:
         shares, rates = self._stream.shares, self._acceptance
         draws_a_group = sum(share / max(rates[domain], _LOWEST_ACCEPTANCE) for domain, share in shares.items())
         number = math.ceil(missing * config.filter.oversampling * draws_a_group)
-        return min(number, _MAX_ROUND * config.rollouts.prompts_per_step)
+        return min(number, MAX_ROUND * config.rollouts.prompts_per_step)
 
     def _boost(self, config: Config) -> dict[str, float]:
         """Domains that yield less are drawn more, so that the kept groups keep the quotas."""

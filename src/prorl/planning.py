@@ -1,0 +1,191 @@
+"""What a recipe amounts to before anything runs: prompts, rollouts, updates, tokens, memory, time. Arithmetic only.
+
+What no recipe says (how long responses are, how many groups teach, how fast a machine is) comes as `Assumptions`.
+`commands/plan.py` prints the numbers.
+"""
+
+import math
+from dataclasses import dataclass
+
+from prorl.config import Config, Model, Run
+from prorl.models import Size
+from prorl.pool import MAX_ROUND
+
+MASTER_BYTES, ADAM_BYTES, BFLOAT16_BYTES = 4, 8, 2
+LARGE_MODEL = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """How fast a device is: its peak, and which shares of it a run gets, waiting included."""
+
+    name: str
+    flops: float
+    """Peak of its matrix products, a second."""
+    sampling: float
+    updating: float
+
+
+H100 = Machine(name="H100", flops=989e12, sampling=0.018, updating=0.08)
+"""Peak in bfloat16, dense. The shares are what BroRL's table (arXiv 2510.01180) comes to if its responses are half of
+their limit: 36.5 samples a second on 64 GPUs, and what is left of a step, 366 s at 16 rollouts and 1,852 s at 512, for
+the update and all else: 0.063 and 0.100 of the peak."""
+
+CPU_CORE = Machine(name="CPU core", flops=1e11, sampling=0.22, updating=0.46)
+"""The shares are those of the quickstart on one core of 2025."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assumptions:
+    """What a plan takes for granted."""
+
+    machine: Machine
+    devices: int = 1
+    acceptance: float = 0.5
+    """Share of the sampled groups that teach (BroRL measured 0.41 at 16 rollouts and 0.62 at 512)."""
+    response_tokens: float = 0.0
+    """Mean length of a response; 0 for half of `rollouts.max_response_tokens`."""
+    tokens_per_second: float = 0.0
+    """Sampled by a device; 0 for what the machine's peak and share give."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepPlan:
+    """One step of a phase: prompts and rollouts, response tokens, seconds."""
+
+    prompts: int
+    rollouts: int
+    """Trained on."""
+    updates: int
+    drawn: int
+    """Prompts sampled, expected."""
+    most_drawn: int
+    generated: float
+    most_generated: int
+    trained: float
+    most_trained: int
+    sampling_seconds: float
+    updating_seconds: float
+
+
+def is_for_gpu(options: Model, size: Size) -> bool:
+    """Whether to plan for a GPU: the recipe asks for one, or leaves it open for a model that needs one."""
+    return options.device == "cuda" or (options.device == "auto" and size.parameters >= LARGE_MODEL)
+
+
+def phase_steps(run: Run) -> list[int]:
+    """Steps of each phase at most, within `train.steps`."""
+    left, steps = run.train.steps, []
+    for config in run.phases:
+        steps.append(min(config.phase.steps or left, left))
+        left -= steps[-1]
+    return steps
+
+
+def plan_step(config: Config, size: Size, assumed: Assumptions) -> StepPlan:
+    """A step's numbers: expected ones, and the most that its bounds allow."""
+    rollouts, filters = config.rollouts, config.filter
+    prompts, group, limit = rollouts.prompts_per_step, rollouts.group_size, rollouts.max_response_tokens
+    mean = min(assumed.response_tokens or limit / 2, limit)
+    most_drawn = prompts * MAX_ROUND * filters.max_rounds if filters.enabled else prompts
+    wanted = math.ceil(prompts * filters.oversampling / assumed.acceptance) if filters.enabled else prompts
+    drawn = min(wanted, most_drawn)
+    most_generated = most_drawn * group * limit
+    if filters.enabled and filters.max_tokens:  # looked at between rounds
+        most_generated = min(most_generated, filters.max_tokens + prompts * MAX_ROUND * group * limit)
+    generated, trained = drawn * group * mean, prompts * group * mean
+    operations = forward_flops(size, mean)
+    peak = assumed.machine.flops * assumed.devices
+    sampling_seconds = generated * operations / (peak * assumed.machine.sampling)
+    if assumed.tokens_per_second:
+        sampling_seconds = generated / (assumed.tokens_per_second * assumed.devices)
+    return StepPlan(
+        prompts=prompts,
+        rollouts=prompts * group,
+        updates=num_updates(config),
+        drawn=drawn,
+        most_drawn=most_drawn,
+        generated=generated,
+        most_generated=most_generated,
+        trained=trained,
+        most_trained=prompts * group * limit,
+        sampling_seconds=sampling_seconds,
+        updating_seconds=trained * operations * num_passes(config) / (peak * assumed.machine.updating),
+    )
+
+
+def num_updates(config: Config) -> int:
+    """Optimizer steps of a full batch."""
+    return math.ceil(config.rollouts.prompts_per_step / config.optimizer.minibatch_prompts)
+
+
+def forward_flops(size: Size, response_tokens: float) -> float:
+    """Operations for one token of a response, the mean over its places; the prompt's are left out.
+
+    2 * (parameters that multiply it) + 4 * layers * (width of the queries) * (mean distance back, n / 2)
+    """
+    return 2 * size.multiplied + 4 * size.layers * size.queries * response_tokens / 2
+
+
+def num_passes(config: Config) -> float:
+    """What training a token costs, in forward passes.
+
+    Forward and backward are 3, recomputed activations 1, the reference 1, and the old policy 1 for all mini-batches but
+    the first.
+    """
+    updates = num_updates(config)
+    return (
+        3.0
+        + (1.0 if config.learner.activation_checkpointing else 0.0)
+        + (1.0 if config.loss.kl_coefficient > 0 else 0.0)
+        + (updates - 1) / updates
+    )
+
+
+def memory(config: Config, size: Size) -> dict[str, float]:
+    """Bytes by use, all on one device; most of what is large, and no temporaries of the allocator."""
+    parameters = size.parameters
+    parts: dict[str, float] = {
+        "policy": parameters * MASTER_BYTES,
+        "gradients": parameters * MASTER_BYTES,
+        "AdamW": parameters * ADAM_BYTES,
+        "reference": parameters * MASTER_BYTES,
+        "engine": parameters * size.itemsize,
+        "cache": cache_rows(config) * longest_row(config) * size.cache_bytes,
+        "activations": micro_batch_tokens(config) * activation_bytes(config, size),
+        "log-probs": (config.learner.logprob_chunk + size.hidden) * size.vocabulary * MASTER_BYTES,
+    }
+    if size.itemsize < MASTER_BYTES:
+        parts["16-bit copy"] = parameters * size.itemsize
+    return parts
+
+
+def longest_row(config: Config) -> int:
+    """Tokens of the longest prompt with the longest response."""
+    return config.data.max_prompt_tokens + config.rollouts.max_response_tokens
+
+
+def cache_rows(config: Config) -> int:
+    """Rollouts that the engine samples at a time."""
+    return config.rollouts.token_budget // longest_row(config)
+
+
+def micro_batch_tokens(config: Config) -> int:
+    """Tokens of the largest micro-batch: the budget or one longest row, and never more than a mini-batch has."""
+    group = config.data.max_prompt_tokens + config.rollouts.group_size * config.rollouts.max_response_tokens
+    return min(max(config.learner.token_budget, longest_row(config)), config.optimizer.minibatch_prompts * group)
+
+
+def activation_bytes(config: Config, size: Size) -> float:
+    """Bytes that a token's activations take until the backward pass, of a decoder with gated MLPs.
+
+    A layer keeps, for each of its two norms, what goes in, what comes out (float32) and the factor of the next product;
+    queries, keys, values, the attention's result and its copy; and four tensors of the MLP. Recomputed activations are
+    one float32 residual a layer and one layer in full.
+    """
+    norms = 2 * (2 * MASTER_BYTES + size.itemsize) * size.hidden
+    attention = size.itemsize * (3 * size.queries + 2 * size.keys)
+    layer = norms + attention + 4 * size.itemsize * size.mlp
+    if config.learner.activation_checkpointing:
+        return size.layers * MASTER_BYTES * size.hidden + layer
+    return size.layers * layer
