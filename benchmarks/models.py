@@ -9,23 +9,28 @@ from prorl.models import LoadedModel, load
 
 END, PADDING = 1, 0
 _SHAPES = {
-    "tiny3m": {"hidden": 256, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 704, "vocabulary": 128},
-    "tiny32k": {"hidden": 256, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 704, "vocabulary": 32_000},
-    "tiny26m": {"hidden": 512, "layers": 8, "heads": 8, "kv_heads": 4, "mlp": 1408, "vocabulary": 4096},
+    "tiny3m": (256, 4, 128),
+    "tiny32k": (256, 4, 32_000),
+    "tiny26m": (512, 8, 4096),
+    "wide64": (64, 4, 128),
+    "wide128": (128, 4, 128),
+    "wide512": (512, 4, 128),
 }
+"""Hidden size, layers, vocabulary. Heads of 64, half as many for keys and values; the MLP is 2.75 times as wide."""
 MODELS = ("mini", *_SHAPES)
 
 
 def random_model(name: str, seed: int = 0) -> PreTrainedModel:
-    """A Qwen2 of that size, float32, tied head, heads of 64, weights as transformers initialises them."""
-    shape = _SHAPES[name]
+    """A Qwen2 of that size, float32, tied head, weights as transformers initialises them."""
+    hidden, layers, vocabulary = _SHAPES[name]
+    heads = hidden // 64
     settings = Qwen2Config(
-        hidden_size=shape["hidden"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"],
-        intermediate_size=shape["mlp"],
-        vocab_size=shape["vocabulary"],
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=max(heads // 2, 1),
+        intermediate_size=hidden * 11 // 4,
+        vocab_size=vocabulary,
         max_position_embeddings=32_768,
         tie_word_embeddings=True,
         bos_token_id=None,

@@ -2,8 +2,8 @@
 
     python benchmarks/quickstart_seeds.py --seeds 0 1 2 --out runs/seeds
 
-For each seed the wall time, the resets, the levels that the
-base does not solve in 128 tries and the trained model does, and beside them the levels that lost pass@128.
+For each seed the wall time, the resets, the levels that the base does not solve in 128 tries and the trained model
+does, and beside them the levels that lost pass@128. A run that is in its folder already is read, not repeated.
 """
 
 import json
