@@ -1,12 +1,13 @@
 """Stage 6: rows of a mini-batch packed into micro-batches without padding, and attention over such a pack.
 
-A pack is one long sequence: each distinct prompt once, then the responses to it, so the rollouts of a group share their
-prompt's computation. Every layer but attention runs on it as it is. Attention gathers whole rows, prompt and response,
-into a few buckets of similar length, causal within a row; what it computes a second time for a shared prompt is left
-out. Works for every model that takes its attention from transformers' registry.
+A pack is one long sequence of pieces: each distinct prompt once, and each response, which continues its prompt. So the
+rollouts of a group share their prompt's computation, and every layer but attention runs on the pack as it is. Attention
+takes pieces of similar size together: short ones as batched products of a piece's queries with the keys of its prompt
+and its own, long ones by the fused causal kernel on whole rows. Works for every model that takes its attention from
+transformers' registry.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,17 +21,36 @@ from prorl.errors import UserError
 from prorl.records import Row
 
 ATTENTION = "prorl_packed"
-_BUCKET_FILL = 0.8
+SHORT = 192
+"""Keys of a piece up to which batched products beat the fused kernel on a CPU (`benchmarks/NOTES.md`)."""
+_SAME_QUERIES, _SAME_KEYS = 0.6, 0.4
+"""Pieces share a bucket when their sizes are at least these shares of the largest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bucket:
-    """Rows of a pack, padded to one length: where their tokens stand, and which of them the row brings in."""
+    """R pieces padded to Q queries and K keys each."""
 
-    index: Tensor
-    """`[R L]` places in the pack; a padded place repeats the row's first token."""
-    owned: Tensor
-    """`[R L]`: False for padding and for a prompt that an earlier row has brought in."""
+    shape: tuple[int, int, int]
+    """R, Q, K."""
+    before: Tensor
+    """`[R]`: keys of a piece before its first query."""
+    bias: Tensor | None
+    """`[R 1 Q 1 K]`, added to the scores: 0 for a key up to the query's own, -inf after it. None for the fused kernel,
+    whose queries are whole rows: Q = K."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where attention finds a pack's tokens, and where it leaves them; padded places repeat a piece's first key."""
+
+    buckets: tuple[Bucket, ...]
+    queries: Tensor
+    """Places of all buckets' queries, one bucket after the other."""
+    keys: Tensor
+    """Places of all buckets' keys."""
+    outputs: Tensor
+    """`[N]`: for each token of the pack its place among the queries."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +62,7 @@ class Pack:
     """`[1 N]`."""
     positions: Tensor
     """`[1 N]`, from 0 in each row."""
-    buckets: tuple[Bucket, ...]
+    layout: Layout
     predictors: Tensor
     """`[T]`: the place whose hidden state predicts the response token."""
     targets: Tensor
@@ -69,7 +89,7 @@ def num_pack_tokens(rows: Sequence[Row]) -> int:
 
 
 def micro_batches(rows: Sequence[Row], token_budget: int) -> list[tuple[Row, ...]]:
-    """Packs of at most `token_budget` tokens, groups together, each longest row first; a longer row is alone."""
+    """Packs of at most `token_budget` tokens, groups together; a longer row is alone."""
     packs: list[list[Row]] = []
     prompts: set[tuple[int, ...]] = set()
     size = 0
@@ -81,57 +101,115 @@ def micro_batches(rows: Sequence[Row], token_budget: int) -> list[tuple[Row, ...
         packs[-1].append(row)
         prompts.add(row.prompt_tokens)
         size += cost
-    return [tuple(sorted(part, key=num_row_tokens, reverse=True)) for part in packs]
+    return [tuple(part) for part in packs]
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A prompt, or the tokens of a response that predict something; `before` is the response's prompt."""
+
+    tokens: np.ndarray
+    before: "_Piece | None" = None
+    start: int = 0
+    """Place of its first token in the pack."""
+
+    @property
+    def num_before(self) -> int:
+        return len(self.before.tokens) if self.before else 0
+
+    @property
+    def num_keys(self) -> int:
+        return self.num_before + len(self.tokens)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where its keys stand: the prompt's, then its own."""
+        own = np.arange(self.start, self.start + len(self.tokens))
+        return own if self.before is None else np.concatenate([self.before.places, own])
 
 
 def pack(rows: Sequence[Row], device: torch.device) -> Pack:
-    """Tensors of a micro-batch; `rows` come longest first."""
-    prompt_at: dict[tuple[int, ...], int] = {}
-    places, owned, tokens, positions = [], [], [], []
+    """Tensors of a micro-batch."""
+    prompts = {row.prompt_tokens: _Piece(np.array(row.prompt_tokens)) for row in rows}
+    responses = [_Piece(row.response_tokens[:-1], prompts[row.prompt_tokens]) for row in rows]
+    pieces = [piece for piece in (*prompts.values(), *responses) if len(piece.tokens)]
+    buckets = _buckets(pieces, fused_only=device.type != "cpu")
     size = 0
-    for row in rows:
-        length, prompt = num_row_tokens(row), row.prompt_tokens
-        brings = prompt not in prompt_at
-        start = prompt_at.setdefault(prompt, size)
-        skipped = 0 if brings else len(prompt)
-        place = np.arange(length) + size - skipped
-        place[: len(prompt)] = start + np.arange(len(prompt))
-        sequence = np.concatenate([prompt, row.response_tokens[:-1]])
-        places.append(place)
-        owned.append(np.arange(length) >= skipped)
-        tokens.append(sequence[skipped:])
-        positions.append(np.arange(skipped, length))
-        size += length - skipped
+    for piece in (piece for bucket in buckets for piece in bucket):
+        piece.start = size
+        size += len(piece.tokens)
 
-    def tensor(parts: Sequence[np.ndarray], dtype: type) -> Tensor:
-        return torch.from_numpy(np.concatenate(parts).astype(dtype, copy=False)).to(device)
+    def tensor(parts: Iterable[np.ndarray], dtype: type) -> Tensor:
+        return torch.from_numpy(np.concatenate(list(parts)).astype(dtype, copy=False)).to(device)
 
+    ordered = [piece for bucket in buckets for piece in bucket]
     return Pack(
         rows=tuple(rows),
-        tokens=tensor(tokens, np.int64)[None],
-        positions=tensor(positions, np.int64)[None],
-        buckets=tuple(_buckets(places, owned, device)),
-        predictors=tensor([at[len(row.prompt_tokens) - 1 :] for at, row in zip(places, rows, strict=True)], np.int64),
-        targets=tensor([row.response_tokens for row in rows], np.int64),
-        behaviour_logprobs=tensor([row.behaviour_logprobs for row in rows], np.float32),
-        advantages=tensor([np.full(len(row.response_tokens), row.advantage) for row in rows], np.float32),
+        tokens=tensor((piece.tokens for piece in ordered), np.int64)[None],
+        positions=tensor((np.arange(piece.num_before, piece.num_keys) for piece in ordered), np.int64)[None],
+        layout=_layout(buckets, device),
+        predictors=tensor((piece.places[piece.num_before - 1 :] for piece in responses), np.int64),
+        targets=tensor((row.response_tokens for row in rows), np.int64),
+        behaviour_logprobs=tensor((row.behaviour_logprobs for row in rows), np.float32),
+        advantages=tensor((np.full(len(row.response_tokens), row.advantage) for row in rows), np.float32),
     )
 
 
-def _buckets(places: Sequence[np.ndarray], owned: Sequence[np.ndarray], device: torch.device) -> Iterator[Bucket]:
-    first = 0
-    while first < len(places):
-        longest, last = len(places[first]), first
-        while last < len(places) and len(places[last]) >= _BUCKET_FILL * longest:
-            last += 1
-        index = np.zeros((last - first, longest), dtype=np.int64)
-        keep = np.zeros((last - first, longest), dtype=bool)
-        for line, (place, own) in enumerate(zip(places[first:last], owned[first:last], strict=True)):
-            index[line] = place[0]
-            index[line, : len(place)] = place
-            keep[line, : len(place)] = own
-        yield Bucket(torch.from_numpy(index).to(device), torch.from_numpy(keep).to(device))
-        first = last
+def _buckets(pieces: Sequence[_Piece], *, fused_only: bool) -> list[list[_Piece]]:
+    """Pieces of similar numbers of queries, and within those of similar numbers of keys; the long ones first."""
+    long = [piece for piece in pieces if fused_only or piece.num_keys > SHORT]
+    short = [piece for piece in pieces if not (fused_only or piece.num_keys > SHORT)]
+    buckets = list(_alike(long, lambda piece: piece.num_keys, _SAME_KEYS))
+    for part in _alike(short, lambda piece: len(piece.tokens), _SAME_QUERIES):
+        buckets += _alike(part, lambda piece: piece.num_keys, _SAME_KEYS)
+    return buckets
+
+
+def _alike(pieces: Sequence[_Piece], size: Callable[[_Piece], int], share: float) -> Iterator[list[_Piece]]:
+    """Runs of the pieces, largest first, none smaller than `share` of the largest of its run."""
+    run: list[_Piece] = []
+    for piece in sorted(pieces, key=size, reverse=True):
+        if run and size(piece) < share * size(run[0]):
+            yield run
+            run = []
+        run.append(piece)
+    if run:
+        yield run
+
+
+def _layout(buckets: Sequence[Sequence[_Piece]], device: torch.device) -> Layout:
+    made, queries, keys, outputs = [], [], [], []
+    done = 0
+    for bucket in buckets:
+        fused = max(piece.num_keys for piece in bucket) > SHORT or device.type != "cpu"
+        num_keys = max(piece.num_keys for piece in bucket)
+        num_queries = num_keys if fused else max(len(piece.tokens) for piece in bucket)
+        first = [0 if fused else piece.num_before for piece in bucket]
+        key_places = np.zeros((len(bucket), num_keys), dtype=np.int64)
+        query_places = np.zeros((len(bucket), num_queries), dtype=np.int64)
+        for line, (piece, start) in enumerate(zip(bucket, first, strict=True)):
+            places = piece.places
+            key_places[line] = query_places[line] = places[0]
+            key_places[line, : len(places)] = places
+            query_places[line, : len(places) - start] = places[start:]
+            at = done + line * num_queries
+            outputs.append(np.arange(at + piece.num_before - start, at + piece.num_keys - start))
+        keys.append(key_places.ravel())
+        queries.append(query_places.ravel())
+        done += query_places.size
+        before = torch.tensor(first, device=device)
+        shape = len(bucket), num_queries, num_keys
+        made.append(Bucket(shape, before, None if fused else _causal_bias(before, num_queries, num_keys)))
+    index = (torch.from_numpy(np.concatenate(parts)).to(device) for parts in (queries, keys, outputs))
+    return Layout(tuple(made), *index)
+
+
+def _causal_bias(before: Tensor, num_queries: int, num_keys: int, window: int | None = None) -> Tensor:
+    """`[R 1 Q 1 K]`: 0 for the keys that a query may see, the last `window` up to its own, and -inf for the others."""
+    query = before[:, None, None] + torch.arange(num_queries, device=before.device)[:, None]
+    distance = query - torch.arange(num_keys, device=before.device)
+    hidden = (distance < 0) if window is None else (distance < 0) | (distance >= window)
+    return torch.zeros(hidden.shape, device=before.device).masked_fill_(hidden, -torch.inf)[:, None, :, None]
 
 
 def packed_attention(
@@ -143,34 +221,52 @@ def packed_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface over a pack: query `[1 heads N D]`, key and value `[1 kv_heads N D]`."""
-    buckets: tuple[Bucket, ...] = kwargs["buckets"]
-    window = kwargs.get("sliding_window")
+    layout: Layout = kwargs["layout"]
     for name in ("softcap", "s_aux"):
         if kwargs.get(name) is not None:
             raise UserError(f"{type(module).__name__}: attention with {name} is not supported by the packed learner")
-    heads, kv_heads = query.shape[1], key.shape[1]
-    mixed = []
-    for bucket in buckets:
-        # [heads R L D] -> [R heads L D]
-        q, k, v = (
-            x[0].index_select(1, bucket.index.flatten()).unflatten(1, bucket.index.shape).transpose(0, 1)
-            for x in (query, key, value)
-        )
-        mask = _window_mask(q.shape[2], window, q.device)
-        o = F.scaled_dot_product_attention(
-            q, k, v, mask, is_causal=mask is None, scale=kwargs.get("scaling"), enable_gqa=heads != kv_heads
-        ).transpose(1, 2)
-        mixed.append(o[bucket.owned])
-    return torch.cat(mixed)[None], None
+    scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    places = (layout.queries, layout.keys, layout.keys)
+    gathered = [x[0].transpose(0, 1).index_select(0, at) for x, at in zip((query, key, value), places, strict=True)]
+    parts = zip(
+        layout.buckets,
+        gathered[0].split([bucket.shape[0] * bucket.shape[1] for bucket in layout.buckets]),
+        *(x.split([bucket.shape[0] * bucket.shape[2] for bucket in layout.buckets]) for x in gathered[1:]),
+        strict=True,
+    )
+    mixed = [
+        (_fused if bucket.bias is None else _products)(q, k, v, bucket, scale, kwargs.get("sliding_window"))
+        for bucket, q, k, v in parts
+    ]
+    return torch.cat(mixed).index_select(0, layout.outputs)[None], None
 
 
-def _window_mask(length: int, window: int | None, device: torch.device) -> Tensor | None:
-    """Causal mask `[L L]` of a sliding window; None where plain causal attention is the same."""
-    if window is None or window >= length:
-        return None
-    places = torch.arange(length, device=device)
-    distance = places[:, None] - places[None]
-    return (distance >= 0) & (distance < window)
+def _products(q: Tensor, k: Tensor, v: Tensor, bucket: Bucket, scale: float, window: int | None) -> Tensor:
+    """Attention of short pieces, `[R*Q heads D]`; the query heads of a key head are more rows of one product."""
+    rows, num_queries, num_keys = bucket.shape
+    kv_heads, size = k.shape[1:]
+    q = (q * scale).view(rows, num_queries, kv_heads, -1, size).transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    k, v = (x.view(rows, num_keys, kv_heads, size).transpose(1, 2).flatten(0, 1) for x in (k, v))
+    bias = bucket.bias
+    if window is not None and window < num_keys:
+        bias = _causal_bias(bucket.before, num_queries, num_keys, window)
+    scores = torch.bmm(q, k.transpose(1, 2))
+    scores = scores.view(rows, kv_heads, num_queries, -1, num_keys).add_(bias).view_as(scores)
+    mixed = torch.bmm(torch.softmax(scores, -1), v)
+    return mixed.view(rows, kv_heads, num_queries, -1, size).transpose(1, 2).reshape(rows * num_queries, -1, size)
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, bucket: Bucket, scale: float, window: int | None) -> Tensor:
+    """Causal attention of whole rows by torch's kernel, `[R*Q heads D]`."""
+    rows, length, _ = bucket.shape
+    q, k, v = (x.unflatten(0, (rows, length)).transpose(1, 2) for x in (q, k, v))
+    mask = None
+    if window is not None and window < length:
+        mask = _causal_bias(bucket.before[:1], length, length, window)[0, 0, :, 0] == 0
+    mixed = F.scaled_dot_product_attention(
+        q, k, v, mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    )
+    return mixed.transpose(1, 2).flatten(0, 1)
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

@@ -151,7 +151,7 @@ class TorchLearner:
         """Log-probs and entropy `[T]` of a pack's response tokens at the sampling temperature."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             hidden = model.get_decoder()(
-                input_ids=part.tokens, position_ids=part.positions, use_cache=False, buckets=part.buckets
+                input_ids=part.tokens, position_ids=part.positions, use_cache=False, layout=part.layout
             ).last_hidden_state
         return token_logprobs(
             hidden[0, part.predictors],
