@@ -6,6 +6,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from prorl.config import Config, Learner, Loss, Optimizer, Rollouts
+from prorl.learner import packing
 from prorl.learner.packing import micro_batches, num_pack_tokens, num_row_tokens, pack
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
@@ -175,11 +176,64 @@ def test_a_group_shares_its_prompt_in_the_pack():
         Row((7, 8, 9), np.array([4, 5, 6]), np.zeros(3), 0.0),
     )
     packed = pack([second, first], torch.device("cpu"))
-    # Prompt, two of the three tokens of the longer response, one of the two of the shorter one.
-    assert packed.tokens.tolist() == [[7, 8, 9, 4, 5, 2]]
-    assert packed.positions.tolist() == [[0, 1, 2, 3, 4, 3]]
-    assert packed.predictors.tolist() == [2, 3, 4, 2, 5]
+    # Two of the three tokens of the longer response (five keys), the prompt (three), one of the two of the shorter one.
+    assert packed.tokens.tolist() == [[4, 5, 7, 8, 9, 2]]
+    assert packed.positions.tolist() == [[3, 4, 0, 1, 2, 3]]
+    assert packed.predictors.tolist() == [4, 0, 1, 4, 5]
     assert packed.targets.tolist() == [4, 5, 6, 2, 3]
+    # The first two share a bucket of three queries and five keys, the last has one query and four keys.
+    first, last = packed.layout.buckets
+    assert (first.shape, last.shape) == ((2, 3, 5), (1, 1, 4))
+    assert first.before.tolist() == [3, 0]
+    assert packed.layout.queries.tolist() == [0, 1, 2, 2, 3, 4, 5]
+    assert packed.layout.keys.tolist() == [2, 3, 4, 0, 1, 2, 3, 4, 2, 2, 2, 3, 4, 5]
+    assert packed.layout.outputs.tolist() == [0, 1, 3, 4, 5, 6]
+    seen = (first.bias[:, 0, :, 0] == 0).tolist()
+    assert seen == [
+        [[True, True, True, True, False], [True] * 5, [True] * 5],
+        [[True, False, False, False, False], [True, True, False, False, False], [True, True, True, False, False]],
+    ]
+
+
+@pytest.mark.parametrize("short", [0, 20, 192])
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_short_and_long_pieces_have_the_gradients_of_one_row_at_a_time(kind, short, monkeypatch):
+    """All pieces through the fused kernel, some, none; mistral looks back at seven tokens only."""
+    monkeypatch.setattr(packing, "SHORT", short)
+    torch.manual_seed(1)
+    window = {"sliding_window": 7} if kind == "mistral" else {}
+    config = AutoConfig.for_model(
+        kind, **SIZES, **window, num_key_value_heads=2, tie_word_embeddings=False, pad_token_id=0, eos_token_id=1
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    rows = make_rows(12)
+    expected = torch.stack(
+        [torch.log_softmax(logits / 1.3, -1).gather(-1, chosen).sum() for logits, chosen in plain(model, rows)]
+    )
+    weights = torch.linspace(-1, 1, len(rows))
+    wanted = torch.autograd.grad((expected * weights).sum(), list(model.parameters()))
+    learner, options = make_learner(model)
+    kinds = set()
+    total = torch.tensor(0.0)
+    of_row = {id(row): weight for row, weight in zip(rows, weights, strict=True)}
+    for part in micro_batches(rows, 200):
+        packed = pack(part, torch.device("cpu"))
+        kinds |= {bucket.bias is None for bucket in packed.layout.buckets}
+        values, _ = learner._logprobs(model, packed, options)
+        sizes = [len(row.response_tokens) for row in part]
+        total = total + sum(of_row[id(row)] * v.sum() for row, v in zip(part, values.split(sizes), strict=True))
+    assert kinds == {0: {True}, 20: {True, False}, 192: {False}}[short]
+    torch.testing.assert_close(total, (expected * weights).sum(), atol=1e-4, rtol=1e-5)
+    for actual, gradient in zip(torch.autograd.grad(total, list(model.parameters())), wanted, strict=True):
+        torch.testing.assert_close(actual, gradient, atol=2e-5, rtol=1e-4)
+
+
+def plain(model, rows):
+    """Logits of each row's response by itself, and its tokens."""
+    for row in rows:
+        tokens = torch.tensor([[*row.prompt_tokens, *row.response_tokens.tolist()]])
+        logits = model(tokens).logits[0, len(row.prompt_tokens) - 1 : -1]
+        yield logits, torch.from_numpy(row.response_tokens)[:, None]
 
 
 def test_update_equals_a_naive_one():

@@ -23,6 +23,8 @@ from prorl.records import Row
 ATTENTION = "prorl_packed"
 SHORT = 192
 """Keys of a piece up to which batched products beat the fused kernel on a CPU (`benchmarks/NOTES.md`)."""
+_HIDDEN = -1e30
+"""Not -inf: a padded query may see no key at all, and its softmax must not be NaN."""
 _SAME_QUERIES, _SAME_KEYS = 0.6, 0.4
 """Pieces share a bucket when their sizes are at least these shares of the largest."""
 
@@ -36,7 +38,7 @@ class Bucket:
     before: Tensor
     """`[R]`: keys of a piece before its first query."""
     bias: Tensor | None
-    """`[R 1 Q 1 K]`, added to the scores: 0 for a key up to the query's own, -inf after it. None for the fused kernel,
+    """`[R 1 Q 1 K]`, added to the scores: 0 for a key up to the query's own, `_HIDDEN` after it. None for the fused kernel,
     whose queries are whole rows: Q = K."""
 
 
@@ -205,11 +207,11 @@ def _layout(buckets: Sequence[Sequence[_Piece]], device: torch.device) -> Layout
 
 
 def _causal_bias(before: Tensor, num_queries: int, num_keys: int, window: int | None = None) -> Tensor:
-    """`[R 1 Q 1 K]`: 0 for the keys that a query may see, the last `window` up to its own, and -inf for the others."""
+    """`[R 1 Q 1 K]`: 0 for the keys that a query may see, the last `window` up to its own, `_HIDDEN` for the others."""
     query = before[:, None, None] + torch.arange(num_queries, device=before.device)[:, None]
     distance = query - torch.arange(num_keys, device=before.device)
     hidden = (distance < 0) if window is None else (distance < 0) | (distance >= window)
-    return torch.zeros(hidden.shape, device=before.device).masked_fill_(hidden, -torch.inf)[:, None, :, None]
+    return torch.zeros(hidden.shape, device=before.device).masked_fill_(hidden, _HIDDEN)[:, None, :, None]
 
 
 def packed_attention(
@@ -247,6 +249,7 @@ def _products(q: Tensor, k: Tensor, v: Tensor, bucket: Bucket, scale: float, win
     kv_heads, size = k.shape[1:]
     q = (q * scale).view(rows, num_queries, kv_heads, -1, size).transpose(1, 2).flatten(2, 3).flatten(0, 1)
     k, v = (x.view(rows, num_keys, kv_heads, size).transpose(1, 2).flatten(0, 1) for x in (k, v))
+    assert bucket.bias is not None
     bias = bucket.bias
     if window is not None and window < num_keys:
         bias = _causal_bias(bucket.before, num_queries, num_keys, window)
