@@ -38,7 +38,7 @@ class Bucket:
     before: Tensor
     """`[R]`: keys of a piece before its first query."""
     bias: Tensor | None
-    """`[R 1 Q 1 K]`, added to the scores: 0 for a key up to the query's own, `_HIDDEN` after it. None: the fused kernel,
+    """`[R 1 Q 1 K]`, added to the scores: 0 for a key up to the query's own, `_HIDDEN` beyond. None: the fused kernel,
     whose queries are whole rows: Q = K."""
 
 
