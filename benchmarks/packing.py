@@ -10,20 +10,22 @@ A computation on lengths: the learner's own packs of a step's batch are made and
 - 8k: the batch of `prorl_1.5b`'s first phase; long-tailed lengths up to 8,192, about a twentieth of them cut. Made up.
 
 The trunk (all layers but attention) has no padding: a place is one token, a prompt stands once for its group, again
-only where a group is split over packs. Attention gathers whole rows, prompt included, into padded buckets. `needed` is
-every token once. A padded trainer pads rows to the longest of a mini-batch, or, gentler, of a group. Goal: over 95 %.
+only where a group is split over packs. Attention takes pieces of similar size together, padded to the largest.
+`needed` is every token, and every causal (query, key) pair, once. The last line but one weighs all of it: the matrix
+FLOP that are needed (`flops.py`) over those that a forward pass makes, for the model named. A padded trainer pads rows
+to the longest of a mini-batch, or, gentler, of a group. Goal: over 95 % real tokens.
 """
 
 import prorl.environment  # noqa: F401, I001  (before anything that imports torch)
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from batches import Lengths, groups_of, make_rows, num_padded_tokens, num_row_tokens
-from flops import count_places
+from flops import Places, Shape, count_places, forward_flop
 from models import load_model
 from record import finish, options_parser, run
 
@@ -31,7 +33,7 @@ from prorl.assembly import held_out_texts, open_phase
 from prorl.config import Config
 from prorl.errors import UserError
 from prorl.learner.batch import make_batch
-from prorl.learner.packing import micro_batches, num_pack_tokens, pack
+from prorl.learner.packing import Bucket, micro_batches, num_pack_tokens, pack
 from prorl.recipe import load_run
 from prorl.records import Batch, Row
 
@@ -77,59 +79,96 @@ def long_context(steps: int) -> tuple[Config, list[Batch]]:
     return made_up("prorl_1.5b", lengths, min(steps, 1))
 
 
-CASES = {"quickstart": quickstart, "quickstart_wide": quickstart_wide, "8k": long_context}
+def mini_shape() -> Shape:
+    return Shape.of(load_model("mini").model.config)
 
 
-def num_places(shapes: Sequence[tuple[int, int]]) -> int:
-    """Places of padded buckets `[R L]`."""
-    return sum(rows * length for rows, length in shapes)
+def qwen_shape() -> Shape:
+    """Of Qwen2.5 with 1.5B parameters, which the paper's base has; from its configuration file."""
+    return Shape(hidden=1536, layers=28, heads=12, kv_heads=2, head_size=128, mlp=8960, vocabulary=151_936)
 
 
-def num_pairs(shapes: Sequence[tuple[int, int]]) -> int:
-    """(query, key) pairs of causal attention over padded buckets `[R L]`."""
-    return sum(rows * length * (length + 1) // 2 for rows, length in shapes)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Batches by number of steps, and the model whose FLOP are counted."""
+
+    model: str
+    batches: Callable[[int], tuple[Config, list[Batch]]]
+    shape: Callable[[], Shape]
+
+
+CASES = {
+    "quickstart": Case("mini", quickstart, mini_shape),
+    "quickstart_wide": Case("mini", quickstart_wide, mini_shape),
+    "8k": Case("Qwen2.5 1.5B", long_context, qwen_shape),
+}
+
+
+def num_queries(buckets: Sequence[Bucket]) -> int:
+    """Places whose attention is computed."""
+    return sum(rows * queries for rows, queries, _ in (bucket.shape for bucket in buckets))
+
+
+def num_pairs(buckets: Sequence[Bucket]) -> int:
+    """(query, key) pairs that are computed: all of a batched product, the causal half of the fused kernel."""
+    pairs = 0
+    for bucket in buckets:
+        rows, queries, keys = bucket.shape
+        pairs += rows * (queries * (queries + 1) // 2 if bucket.bias is None else queries * keys)
+    return pairs
 
 
 def count(rows: Sequence[Row], config: Config) -> dict[str, int]:
-    """What is computed for one mini-batch."""
+    """What is needed and what is computed for one mini-batch."""
     groups = groups_of(rows)
-    lengths = [(1, prompt + size - 1) for prompt, responses in groups for size in responses]
-    real = trunk = 0
-    buckets = list[tuple[int, int]]()
-    for part in micro_batches(rows, config.learner.token_budget):
-        packed = pack(part, _CPU)
-        real += num_pack_tokens(part)
-        trunk += packed.tokens.numel()
-        buckets += [tuple(bucket.index.shape) for bucket in packed.buckets]
-    return {
+    needed = count_places(groups)
+    figures = {
         "rows": len(rows),
         "loss_tokens": sum(sum(responses) for _, responses in groups),
-        "needed": count_places(groups).all,
-        "trunk_real": real,
-        "trunk": trunk,
+        "needed": needed.all,
+        "needed_predicting": needed.predicting,
+        "needed_pairs": needed.all_pairs,
+        "needed_predicting_pairs": needed.predicting_pairs,
         "row_tokens": num_row_tokens(groups),
-        "attention": num_places(buckets),
-        "row_pairs": num_pairs(lengths),
-        "attention_pairs": num_pairs(buckets),
         "padded_minibatch": num_padded_tokens(groups),
         "padded_group": sum(num_padded_tokens([group]) for group in groups),
     }
+    computed = dict.fromkeys(("trunk", "trunk_real", "attention_queries", "attention_pairs"), 0)
+    for part in micro_batches(rows, config.learner.token_budget):
+        packed = pack(part, _CPU)
+        computed["trunk"] += packed.tokens.numel()
+        computed["trunk_real"] += num_pack_tokens(part)
+        computed["attention_queries"] += num_queries(packed.layout.buckets)
+        computed["attention_pairs"] += num_pairs(packed.layout.buckets)
+    return figures | computed
+
+
+def needed_flop_share(shape: Shape, total: dict[str, int]) -> float:
+    """Of a forward pass: every layer at every place and padded pair, the head at every loss token."""
+    needed = Places(*(total[f"needed{what}"] for what in ("", "_predicting", "_pairs", "_predicting_pairs")))
+    trunk, pairs = total["trunk"], total["attention_pairs"]
+    computed = forward_flop(shape, Places(trunk, trunk, pairs, pairs))
+    computed["head"] = forward_flop(shape, Places(0, total["loss_tokens"], 0, 0))["head"]
+    return sum(forward_flop(shape, needed).values()) / sum(computed.values())
 
 
 def measure(name: str, steps: int) -> dict[str, Any]:
     """Sums over the mini-batches of a case, and shares."""
-    config, batches = CASES[name](steps)
+    case = CASES[name]
+    config, batches = case.batches(steps)
     parts = [count(rows, config) for batch in batches for rows in batch.minibatches]
     total = {key: sum(part[key] for part in parts) for key in parts[0]}
     return {
         "case": name,
+        "model": case.model,
         "steps": len(batches),
         "token_budget": config.learner.token_budget,
         **total,
         "real_share_trunk": total["trunk_real"] / total["trunk"],
         "needed_share_trunk": total["needed"] / total["trunk"],
-        "real_share_attention": total["row_tokens"] / total["attention"],
-        "real_share_attention_pairs": total["row_pairs"] / total["attention_pairs"],
+        "needed_share_attention_queries": total["needed"] / total["attention_queries"],
+        "needed_share_attention_pairs": total["needed_pairs"] / total["attention_pairs"],
+        "needed_share_flop": needed_flop_share(case.shape(), total),
         "real_share_padded_minibatch": total["row_tokens"] / total["padded_minibatch"],
         "real_share_padded_group": total["row_tokens"] / total["padded_group"],
         "padded_minibatch_over_trunk": total["padded_minibatch"] / total["trunk"],
@@ -140,12 +179,14 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     names = {
         "trunk places: real": "real_share_trunk",
         "trunk places: needed (a prompt once a group)": "needed_share_trunk",
-        "attention places: real": "real_share_attention",
-        "attention (query, key) pairs: real": "real_share_attention_pairs",
+        "attention queries: needed": "needed_share_attention_queries",
+        "attention (query, key) pairs: needed": "needed_share_attention_pairs",
+        "matrix FLOP of a forward pass: needed": "needed_share_flop",
         "padded to the group's longest: real": "real_share_padded_group",
         "padded to the mini-batch's longest: real": "real_share_padded_minibatch",
     }
     lines = [f"| | {' | '.join(case['case'] for case in results)} |", "|---|" + "---|" * len(results)]
+    lines.append(f"| model | {' | '.join(case['model'] for case in results)} |")
     for text, key in (("rows", "rows"), ("loss tokens", "loss_tokens"), ("trunk places", "trunk")):
         lines.append(f"| {text} | {' | '.join(f'{case[key]:,}' for case in results)} |")
     for text, key in names.items():
