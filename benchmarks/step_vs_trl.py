@@ -23,7 +23,7 @@ from workloads import CANDIDATES, WORKLOADS, Workload, write_settings
 from prorl.errors import UserError
 
 PROGRAMS = {
-    "prorl": (ROOT / ".venv/bin/python", ROOT / "benchmarks/prorl_worker.py"),
+    "prorl": (Path(sys.executable), ROOT / "benchmarks/prorl_worker.py"),
     "trl": (ROOT / ".venv-bench/bin/python", ROOT / "benchmarks/trl_worker.py"),
 }
 PHASES = ("generate", "reward", "old", "reference", "sync", "update", "other")
@@ -179,10 +179,8 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"this system is {sys.platform}: CPU time of another process is read the way Linux gives it")
     if options.steps < 1 or options.warmup < 0 or min(options.threads) < 1:
         raise UserError("--steps and --threads must be at least 1, --warmup at least 0")
-    for side, (python, _) in PROGRAMS.items():
-        if not python.exists():
-            target = "bench-venv" if side == "trl" else "venv"
-            raise UserError(f"{python.relative_to(ROOT)} is not there: run `make {target}`")
+    if not PROGRAMS["trl"][0].exists():
+        raise UserError(f"{PROGRAMS['trl'][0].relative_to(ROOT)} is not there: run `make bench-venv`")
 
 
 def main() -> None:

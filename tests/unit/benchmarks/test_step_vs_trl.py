@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from step_vs_trl import best_ratio
+import step_vs_trl
+from record import ROOT
+from step_vs_trl import PROGRAMS, best_ratio
 from workloads import WORKLOADS, recipe, write_settings
 
 from prorl.assembly import held_out_texts, open_stream
+from prorl.errors import UserError
 from prorl.models import load
 
 
@@ -39,6 +42,15 @@ def test_the_recipe_is_the_quickstart_with_the_settings_of_both_sides(tmp_path: 
     assert not config.filter.enabled
     assert config.learner.token_budget == 777
     assert config.evaluation.every == config.train.checkpoint_every == 0
+
+
+def test_a_missing_peer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {**PROGRAMS, "trl": (ROOT / ".venv-nowhere/bin/python", PROGRAMS["trl"][1])}
+    monkeypatch.setattr(step_vs_trl, "PROGRAMS", missing)
+    monkeypatch.setattr("sys.argv", ["step_vs_trl.py"])
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(UserError, match=r"^\.venv-nowhere/bin/python is not there: run `make bench-venv`$"):
+        step_vs_trl.main()
 
 
 def test_best_ratio_takes_each_sides_cheapest_thread_count() -> None:
