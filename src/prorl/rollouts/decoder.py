@@ -1,4 +1,4 @@
-"""Stage 2: a Llama, Qwen2 or Qwen3 decoder over a static key/value cache, for sampling only.
+"""Stage 2: a Llama, Qwen2 or Qwen3 decoder over the keys and values of `cache.py`, for sampling only.
 
 It computes what the Hugging Face model computes, with fused projections and without its per-call overhead. The weights
 are copies: `load` must follow every update. No gradient, no padding mask: rows are left-aligned and hold their length.
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from prorl.errors import UserError
+from prorl.rollouts.cache import Cache, Own, Prefixes, merged
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
@@ -43,6 +44,10 @@ class Shape:
     vocabulary: int
     epsilon: float
     rope_theta: float
+
+    def cache(self, rows: int, length: int, like: Tensor) -> Cache:
+        """An empty cache in `like`'s type and on its device."""
+        return Cache.empty((self.layers, rows, self.kv_heads, length, self.head_size), like)
 
     @classmethod
     def of(cls, config: PretrainedConfig) -> "Shape":
@@ -75,23 +80,6 @@ class Layer:
     mlp_norm: Tensor
     gate_up: Tensor
     down: Tensor
-
-
-class Cache:
-    """Keys and values of `rows` sequences of up to `length` tokens: `[layers rows kv_heads length head_size]`."""
-
-    def __init__(self, shape: Shape, rows: int, length: int, like: Tensor) -> None:
-        size = (shape.layers, rows, shape.kv_heads, length, shape.head_size)
-        self.keys = torch.zeros(size, dtype=like.dtype, device=like.device)
-        self.values = torch.zeros(size, dtype=like.dtype, device=like.device)
-
-    @property
-    def rows(self) -> int:
-        return self.keys.shape[1]
-
-    @property
-    def length(self) -> int:
-        return self.keys.shape[3]
 
 
 class Decoder:
@@ -164,27 +152,23 @@ class Decoder:
             hidden = self._after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
         return self._rms(hidden, self._norm)
 
-    def step(self, tokens: Tensor, positions: Tensor, cache: Cache, mask: Tensor) -> Tensor:
-        """Hidden states `[B H]` of one token a row, `tokens [B]` at `positions [B]` of rows 0..B of `cache`.
+    def step(self, tokens: Tensor, positions: Tensor, own: Own, prefixes: Prefixes) -> Tensor:
+        """Hidden states `[B H]` of one token a row, `tokens [B]` at `positions [B]`.
 
-        `mask [B*kv_heads 1 L]` is added to the attention scores: 0 up to and with the row's position, -inf beyond.
+        The token's keys and values go into `own.cache`; the row's prompt is in one of the `prefixes`.
         """
-        rows, length = tokens.shape[0], mask.shape[-1]
         shape = self.shape
-        table_cos, table_sin = self._rope(length)
+        table_cos, table_sin = self._rope(int(positions.max()) + 1)
         cos, sin = table_cos[positions][:, None], table_sin[positions][:, None]
         hidden = F.embedding(tokens, self._embedding)
-        index_rows = torch.arange(rows, device=tokens.device)
+        lines = torch.arange(len(tokens), device=tokens.device)
         for index, layer in enumerate(self._layers):
             q, k, v = self._qkv(layer, hidden, cos, sin)
-            keys, values = cache.keys[index], cache.values[index]
-            keys[index_rows, :, positions] = k
-            values[index_rows, :, positions] = v
-            q = q.reshape(rows * shape.kv_heads, -1, shape.head_size)
-            # Two batched products: for one query a row they beat the fused kernel, which is made for long queries.
-            k, v = (x[:rows, :, :length].flatten(0, 1) for x in (keys, values))
-            weights = torch.softmax(torch.baddbmm(mask, q, k.transpose(1, 2), alpha=shape.head_size**-0.5), -1)
-            hidden = self._after_attention(layer, hidden, torch.bmm(weights, v).view(rows, -1))
+            own.cache.keys[index][lines, :, own.column] = k
+            own.cache.values[index][lines, :, own.column] = v
+            q = (q * shape.head_size**-0.5).unflatten(1, (shape.kv_heads, -1))
+            mixed = merged(prefixes.attend(q, index), own.attend(q, index))
+            hidden = self._after_attention(layer, hidden, mixed.flatten(1))
         return self._rms(hidden, self._norm)
 
     def _qkv(self, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """Stage 2: the embedded rollout engine: continuous batching over `decoder.Decoder`, on a CPU or one GPU.
 
-A prompt is prefilled once and its keys and values are copied to the rows of its rollouts. A finished row leaves, the
-last live rows move into the holes, and the next prompts take the free rows. Memory is bounded by `token_budget` tokens
-of cache. Requests of one `generate` call share temperature and top-p.
+A prompt is prefilled once and its rollouts read its keys and values where they lie. A finished row leaves, the last
+live rows move into the holes, and the next prompts take the free rows. Memory is bounded by `token_budget` tokens of
+cache. Requests of one `generate` call share temperature and top-p.
 """
 
 from collections import deque
@@ -16,19 +16,29 @@ from transformers import PretrainedConfig
 from prorl.algorithm.logprobs import token_logprobs
 from prorl.errors import UserError
 from prorl.records import FinishReason, Request, Rollout
-from prorl.rollouts.decoder import Cache, Decoder, supports
+from prorl.rollouts.cache import Cache, Own, Prefix, Prefixes
+from prorl.rollouts.decoder import Decoder, supports
 from prorl.rollouts.engine import check_length
 from prorl.rollouts.sampler import sample, uniforms
 
 _REFILL_SHARE = 4  # refill when a quarter of the rows is free
+_ALIKE = 0.6
+"""Prompts are prefilled together when none is shorter than this share of the longest."""
+_USED = 0.5
+"""A prefix of which fewer of the prompts are in use is cut down to those."""
 _SCORE_CHUNK = 2048
 
 
 class _Rows:
-    """The live rows of a batch: rows 0..count of every tensor, in the order of the cache."""
+    """The live rows of a batch: rows 0..count of every tensor, in the order of the cache, and their prompts."""
 
     def __init__(self, rows: int, length: int, device: torch.device) -> None:
         self.count = 0
+        self.prompt = np.zeros((rows, 2), dtype=np.int64)
+        """Number of the row's prefix, and its line in that."""
+        self.parts: dict[int, Prefix] = {}
+        self.prefixes: Prefixes | None = None
+        """None where rows or parts have changed since it was made."""
         self.last = torch.zeros(rows, dtype=torch.long, device=device)
         self.position = torch.zeros(rows, dtype=torch.long, device=device)
         self.seed = torch.zeros(rows, dtype=torch.long, device=device)
@@ -87,12 +97,6 @@ class TorchEngine:
     def generate(self, requests: Iterable[Request]) -> Iterator[Rollout]:
         source, waiting = iter(requests), deque[Request]()
         rows = _Rows(self._num_rows, self._max_length, self._device)
-        cache = self._cache = self._cache or Cache(
-            self._decoder.shape,
-            self._num_rows,
-            self._max_length,
-            torch.empty(0, dtype=self._dtype, device=self._device),
-        )
         exhausted, temperature, top_p = False, 1.0, 1.0
         while True:
             free = self._num_rows - rows.count
@@ -100,24 +104,31 @@ class TorchEngine:
                 exhausted = exhausted or _pull(source, waiting, free)
                 if waiting:
                     temperature, top_p = waiting[0].sampling.temperature, waiting[0].sampling.top_p
-                    yield from self._admit(waiting, rows, cache, free)
+                    yield from self._admit(waiting, rows, free)
                     continue
             if rows.count == 0 and exhausted:
                 return
-            live = rows.count
-            length = int(rows.position[:live].max()) + 1
-            hidden = self._decoder.step(rows.last[:live], rows.position[:live], cache, self._mask(rows, length))
-            self._write(rows, slice(0, live), self._decoder.head(hidden), temperature, top_p)
-            yield from self._retire(rows, cache)
+            live = slice(0, rows.count)
+            rows.prefixes = rows.prefixes or _grouped(rows, self._device)
+            own = Own(self._own(1), rows.written[live] - 1)
+            hidden = self._decoder.step(rows.last[live], rows.position[live], own, rows.prefixes)
+            self._write(rows, live, self._decoder.head(hidden), temperature, top_p)
+            yield from self._retire(rows)
 
-    def _mask(self, rows: _Rows, length: int) -> Tensor:
-        """`[B*kv_heads 1 L]`: 0 for what a row has written, its newest token included, -inf beyond."""
-        beyond = torch.arange(length, device=self._device) > rows.position[: rows.count, None]
-        mask = torch.zeros(beyond.shape, dtype=self._dtype, device=self._device).masked_fill_(beyond, -torch.inf)
-        return mask.repeat_interleave(self._decoder.shape.kv_heads, 0).unsqueeze(1)
+    def _own(self, length: int) -> Cache:
+        """The rows' own cache, which holds responses of at least that length."""
+        old = self._cache
+        if old is None or old.length < length:
+            like = torch.empty(0, dtype=self._dtype, device=self._device)
+            self._cache = self._decoder.shape.cache(self._num_rows, length, like)
+            if old is not None:
+                self._cache.keys[:, :, :, : old.length] = old.keys
+                self._cache.values[:, :, :, : old.length] = old.values
+        assert self._cache is not None
+        return self._cache
 
-    def _admit(self, waiting: deque[Request], rows: _Rows, cache: Cache, free: int) -> Iterator[Rollout]:
-        """Prefill the waiting prompts that fit, copy them to their rows and draw the first tokens."""
+    def _admit(self, waiting: deque[Request], rows: _Rows, free: int) -> Iterator[Rollout]:
+        """Prefill the waiting prompts that fit and draw the first tokens of their rows."""
         batch: list[tuple[Request, range]] = []
         while waiting and free > 0:
             request = waiting.popleft()
@@ -129,24 +140,29 @@ class TorchEngine:
             free -= take
             if take < len(request.seeds):
                 waiting.appendleft(_rest(request, take))
+        if sum(map(len, rows.parts.values())) + len(batch) > self._num_rows:
+            _drop_unused(rows, self._device, 1.0)
+        self._own(max(request.sampling.max_tokens for request, _ in batch))
         for part in _chunks(batch, self._num_rows * self._max_length // 4):
-            self._prefill(part, rows, cache)
-        yield from self._retire(rows, cache)
+            self._prefill(part, rows)
+        yield from self._retire(rows)
 
-    def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows, cache: Cache) -> None:
+    def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows) -> None:
         lengths = torch.tensor([len(request.tokens) for request, _ in batch], device=self._device)
         width = int(lengths.max())
         padded = np.zeros((len(batch), width), dtype=np.int64)
         for line, (request, _) in zip(padded, batch, strict=True):
             line[: len(request.tokens)] = request.tokens
-        prompts = Cache(self._decoder.shape, len(batch), width, cache.keys)
+        prompts = self._decoder.shape.cache(len(batch), width, self._own(1).keys)
         hidden = self._decoder.prefill(torch.from_numpy(padded).to(self._device), prompts)
         logits = self._decoder.head(hidden[torch.arange(len(batch), device=self._device), lengths - 1])
         copies = torch.tensor([len(indices) for _, indices in batch], device=self._device)
         owner = torch.repeat_interleave(torch.arange(len(batch), device=self._device), copies)
         start, stop = rows.count, rows.count + len(owner)
-        cache.keys[:, start:stop, :, :width] = prompts.keys[:, owner]
-        cache.values[:, start:stop, :, :width] = prompts.values[:, owner]
+        number = max(rows.parts, default=-1) + 1
+        rows.parts[number] = Prefix(prompts, lengths)
+        rows.prompt[start:stop, 0], rows.prompt[start:stop, 1] = number, owner.cpu().numpy()
+        rows.prefixes = None
         seeds = [request.seeds[i] for request, indices in batch for i in range(len(indices))]
         limits = [request.sampling.max_tokens for request, indices in batch for _ in indices]
         rows.seed[start:stop] = torch.tensor(seeds, dtype=torch.long)
@@ -168,7 +184,7 @@ class TorchEngine:
         rows.written[where] += 1
         rows.position[where] += 1
 
-    def _retire(self, rows: _Rows, cache: Cache) -> Iterator[Rollout]:
+    def _retire(self, rows: _Rows) -> Iterator[Rollout]:
         """Give out finished rows and move the last live rows into the holes."""
         live = rows.count
         stopped = torch.isin(rows.last[:live], self._eos)
@@ -179,13 +195,13 @@ class TorchEngine:
         ended, written = stopped[finished].tolist(), rows.written[finished].tolist()
         tokens, logprobs = rows.tokens[finished].cpu().numpy(), rows.logprobs[finished].cpu().numpy()
         owners = [rows.owner[row] for row in done]
-        self._compact(rows, cache, done)
+        self._compact(rows, done)
         for line, (key, index) in enumerate(owners):
             size = written[line]
             reason: FinishReason = "stop" if ended[line] else "length"
             yield Rollout(key, index, tokens[line, :size], logprobs[line, :size], reason, ((self._version, size),))
 
-    def _compact(self, rows: _Rows, cache: Cache, done: list[int]) -> None:
+    def _compact(self, rows: _Rows, done: list[int]) -> None:
         keep = rows.count - len(done)
         gone = set(done)
         holes = [row for row in done if row < keep]
@@ -193,14 +209,17 @@ class TorchEngine:
         if holes:
             to = torch.tensor(holes, device=self._device)
             source = torch.tensor(movers, device=self._device)
-            length = int(rows.position[source].max()) + 1
+            length = int(rows.written[source].max())
             for tensor in rows.tensors():
                 tensor[to] = tensor[source]
+            cache = self._own(1)
             cache.keys[:, to, :, :length] = cache.keys[:, source, :, :length]
             cache.values[:, to, :, :length] = cache.values[:, source, :, :length]
+            rows.prompt[holes] = rows.prompt[movers]
             for hole, mover in zip(holes, movers, strict=True):
                 rows.owner[hole] = rows.owner[mover]
         rows.count = keep
+        _drop_unused(rows, self._device, _USED)
 
     @torch.inference_mode()
     def score(self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], temperature: float) -> list[Tensor]:
@@ -217,6 +236,38 @@ class TorchEngine:
             )
             results.append(logprobs.float())
         return results
+
+
+def _drop_unused(rows: _Rows, device: torch.device, share: float) -> None:
+    """Give up the prompts that no row continues, in the prefixes that use less than `share` of theirs."""
+    rows.prefixes = None
+    live = rows.prompt[: rows.count]
+    for number, prefix in list(rows.parts.items()):
+        mine = np.flatnonzero(live[:, 0] == number)
+        lines, renumbered = np.unique(live[mine, 1], return_inverse=True)
+        if len(lines) == 0:
+            del rows.parts[number]
+        elif len(lines) < share * len(prefix):
+            rows.parts[number] = prefix.keep(torch.from_numpy(lines).to(device))
+            live[mine, 1] = renumbered
+
+
+def _grouped(rows: _Rows, device: torch.device) -> Prefixes:
+    """The rows of each prompt, in a table a prefix."""
+    live = rows.prompt[: rows.count]
+    members, place, done = [], np.zeros(rows.count, dtype=np.int64), 0
+    for number, prefix in rows.parts.items():
+        mine = np.flatnonzero(live[:, 0] == number)
+        mine = mine[np.argsort(live[mine, 1], kind="stable")]
+        lines = live[mine, 1]
+        counts = np.bincount(lines, minlength=len(prefix))
+        column = np.arange(len(mine)) - (np.cumsum(counts) - counts)[lines]
+        table = np.zeros((len(prefix), counts.max()), dtype=np.int64)
+        table[lines, column] = mine
+        place[mine] = done + lines * table.shape[1] + column
+        done += table.size
+        members.append(torch.from_numpy(table).to(device))
+    return Prefixes(list(rows.parts.values()), members, torch.from_numpy(place).to(device))
 
 
 def _distribution(request: Request) -> tuple[float, float]:
@@ -241,14 +292,16 @@ def _rest(request: Request, taken: int) -> Request:
 
 
 def _chunks(batch: list[tuple[Request, range]], max_tokens: int) -> Iterator[list[tuple[Request, range]]]:
-    """Split a prefill so that its padded size stays within `max_tokens`."""
+    """Split a prefill into prompts of similar length, each part of a padded size within `max_tokens`."""
     part: list[tuple[Request, range]] = []
     width = 0
-    for item in batch:
-        width = max(width, len(item[0].tokens))
-        if part and width * (len(part) + 1) > max_tokens:
+    for item in sorted(batch, key=lambda item: len(item[0].tokens), reverse=True):
+        size = len(item[0].tokens)
+        if part and (width * (len(part) + 1) > max_tokens or size < _ALIKE * width):
             yield part
-            part, width = [], len(item[0].tokens)
+            part = []
+        if not part:
+            width = size
         part.append(item)
     if part:
         yield part

@@ -1,10 +1,14 @@
 """Continuous batching at its edges, and its bound on memory."""
 
+import weakref
+from dataclasses import replace
+
 import pytest
 import torch
 
 from prorl.errors import UserError
 from prorl.records import Request, Sampling
+from prorl.rollouts.cache import Prefix
 from prorl.rollouts.decoder import num_cache_bytes
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.torch_engine import TorchEngine
@@ -162,20 +166,52 @@ def test_an_abandoned_call_leaves_nothing_behind(expected):
     assert spoken(engine.generate(REQUESTS)) == expected
 
 
-def test_the_cache_is_the_token_budget_and_is_kept_until_closed():
+def test_the_rows_cache_holds_responses_and_is_kept_until_closed():
     engine = make_engine(6)
     list(engine.generate(REQUESTS))
     cache = engine._cache
-    size = 6 * MAX_LENGTH * num_cache_bytes(engine._decoder.shape, torch.float32)
-    assert cache.keys.nbytes + cache.values.nbytes == size
-    # By hand: keys and values of 2 layers, 1 head of 16 numbers, 4 bytes each.
+    # By hand: 6 rows of 12 tokens, keys and values of 2 layers, 1 head of 16 numbers, 4 bytes each.
     layers, heads, width = SIZES["num_hidden_layers"], SIZES["num_key_value_heads"], 32 // 2
-    assert size == 6 * 24 * 2 * layers * heads * width * 4
-    list(engine.generate(REQUESTS))
+    assert cache.keys.nbytes + cache.values.nbytes == 6 * 12 * 2 * layers * heads * width * 4
+    assert num_cache_bytes(engine._decoder.shape, torch.float32) == 2 * layers * heads * width * 4
+    list(engine.generate(make_requests(10, max_tokens=6)))
     assert engine._cache is cache
+    list(engine.generate(make_requests(10, max_tokens=13)))
+    assert engine._cache.length == 13
     engine.close()
     assert engine._cache is None
     assert len(list(engine.generate(REQUESTS))) == 30
+
+
+def test_a_longer_limit_in_the_same_call_keeps_what_was_generated(expected):
+    """The rows' cache grows while rows are under way."""
+    longer = Sampling(1.0, 1.0, 13)
+    late = [replace(request, key=request.key + 100, sampling=longer) for request in REQUESTS]
+    both = spoken(make_engine(5).generate([*REQUESTS, *late]))
+    assert {key: value for key, value in both.items() if key[0] < 100} == expected
+    alone = spoken(make_engine(30).generate(late))
+    assert {key: value for key, value in both.items() if key[0] >= 100} == alone
+
+
+@pytest.mark.parametrize("group", [1, 2, 5])
+def test_prompts_held_never_exceed_the_rows_and_unused_ones_are_given_up(group, monkeypatch):
+    """So that rows and prompts together stay within the token budget; the answers are those of one batch."""
+    held = weakref.WeakSet()
+    made = Prefix.__init__
+
+    def record(self, *arguments):
+        made(self, *arguments)
+        held.add(self)
+
+    monkeypatch.setattr(Prefix, "__init__", record)
+    requests = make_requests(40, group=group)
+    most, rollouts = 0, []
+    for rollout in make_engine(7).generate(requests):
+        rollouts.append(rollout)
+        most = max(most, sum(len(prefix) for prefix in held))
+    assert 0 < most <= 7
+    assert not held
+    assert spoken(rollouts) == spoken(make_engine(200).generate(requests))
 
 
 def test_a_budget_below_one_rollout_is_refused():
