@@ -4,9 +4,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prorl.report.charts import Mark, Series, line_chart, short, stacked_chart, thinned, ticks
+from prorl.report.charts import Caption, Series, line_chart, run_length, short, stacked_chart, ticks
+from prorl.report.timeline import Limit, Mark, Phase, Timeline
 
-# The drawing is 480 x 230 with margins 46, 16, 10, 24: steps run from x 46 to 464, values from y 206 up to 10.
+# The drawing is 400 x 220 with margins 46, 16, 30, 24: steps run from x 46 to 384, values from y 196 up to 30.
+CAPTION = Caption("Score", "of a", "share")
+TEN = Timeline(0, 10)
 
 
 def parsed(figure: str) -> ElementTree.Element:
@@ -17,50 +20,125 @@ def points(figure: str, kind: str) -> list[str]:
     return [shape.attrib["points"] for shape in parsed(figure).iter(kind)]
 
 
+def line(*values: tuple[float, float], name: str = "a", colour: str = "0") -> Series:
+    return Series(name, values, colour)
+
+
+def shapes(figure: str, kind: str, of_class: str) -> list[ElementTree.Element]:
+    return [shape for shape in parsed(figure).iter(kind) if of_class in shape.attrib.get("class", "").split()]
+
+
+def legend(figure: str) -> list[str]:
+    return ["".join(item.itertext()) for item in parsed(figure).iter("li")]
+
+
 def test_a_line_goes_through_its_points() -> None:
-    series = [Series("a", [(0, 0.0), (5, 0.25), (10, 1.0)]), Series("none", []), Series("b", [(10, 0.5)])]
-    figure = line_chart("Score", "of a", series, [], high=1.0)
-    assert points(figure, "polyline") == ["46.0,206.0 255.0,157.0 464.0,10.0", "464.0,108.0"]
-    assert [circle.attrib["cx"] for circle in parsed(figure).iter("circle")] == ["46.0", "255.0", "464.0", "464.0"]
-    assert [item.findtext("b") for item in parsed(figure).iter("li")] == ["1", "0.5"]
+    series = [line((0, 0.0), (5, 0.25), (10, 1.0)), Series("none", [], "1"), line((10, 0.5), name="b", colour="mean")]
+    figure = line_chart(CAPTION, series, TEN, high=1.0)
+    # The first line is drawn last, over the others: 0.25 is 41.5 of 166 up.
+    assert points(figure, "polyline") == ["384.0,113.0", "46.0,196.0 215.0,154.5 384.0,30.0"]
+    assert [shape.attrib["class"] for shape in parsed(figure).iter("polyline")] == ["line cmean", "line c0"]
+    assert [circle.attrib["cx"] for circle in parsed(figure).iter("circle")] == ["384.0", "46.0", "215.0", "384.0"]
+    assert legend(figure) == ["a 1", "b 0.5"]
+    texts = [text.text for text in parsed(figure).iter("text")]
+    assert texts[0] == "share"
+    assert "step" in texts
 
 
-def test_the_axis_holds_zero_and_what_is_drawn() -> None:
-    # From -1 to 3 with 5 % above: 4.2 in 196, so 0 is at 206 - 196 / 4.2 and 3 at 206 - 196 * 4 / 4.2.
-    assert points(line_chart("t", "", [Series("a", [(0, -1.0), (1, 3.0)])], []), "polyline") == [
-        "46.0,206.0 464.0,19.3"
+def test_the_axes_hold_zero_all_values_and_the_whole_run() -> None:
+    # From -1 to 3 with 5 % above: 4.2 in 166, so -1 is at 196 and 3 at 196 - 166 * 4 / 4.2.
+    assert points(line_chart(CAPTION, [line((0, -1.0), (1, 3.0))], Timeline(0, 1)), "polyline") == [
+        "46.0,196.0 384.0,37.9"
     ]
-    # One point, and all zero: no division by nothing.
-    assert points(line_chart("t", "", [Series("a", [(7, 0.0)])], []), "polyline") == ["46.0,206.0"]
-    assert line_chart("t", "", [Series("a", [])], []) == ""
-    assert stacked_chart("t", "", [], [], []) == ""
+    # A run of one step, and all zero: no division by nothing.
+    assert points(line_chart(CAPTION, [line((7, 0.0))], Timeline(7, 7)), "polyline") == ["46.0,196.0"]
+    # A metric that came late begins late.
+    assert points(line_chart(CAPTION, [line((8, 1.0), (10, 1.0))], TEN, high=1.0), "polyline") == [
+        "316.4,30.0 384.0,30.0"
+    ]
+    assert line_chart(CAPTION, [line()], TEN) == ""
+    assert stacked_chart(CAPTION, [], [], TEN) == ""
 
 
 def test_areas_stand_on_one_another() -> None:
-    # Tops 2 and 6 at step 0, 2 and 4 at step 1; the axis ends at 6.3, so 1 is 196 / 6.3 = 31.1 high.
-    figure = stacked_chart("Time", "", [0, 1], [("a", [2, 2]), ("b", [4, 2])], [])
+    # Tops 2 and 6 at step 0, 2 and 4 at step 10; the axis ends at 6.3, so 1 is 166 / 6.3 = 26.35 high.
+    figure = stacked_chart(CAPTION, [0, 10], [("a", "3", [2, 2]), ("b", "1", [4, 2])], TEN)
     assert points(figure, "polygon") == [
-        "46.0,143.8 464.0,143.8 464.0,206.0 46.0,206.0",
-        "46.0,19.3 464.0,81.6 464.0,143.8 46.0,143.8",
+        "46.0,143.3 384.0,143.3 384.0,196.0 46.0,196.0",
+        "46.0,37.9 384.0,90.6 384.0,143.3 46.0,143.3",
     ]
-    assert [item.findtext("b") for item in parsed(figure).iter("li")] == ["2", "3"]
+    assert [shape.attrib["class"] for shape in parsed(figure).iter("polygon")] == ["area c3", "area c1"]
+    # The means.
+    assert legend(figure) == ["a 2", "b 3"]
 
 
 def test_marks_stand_at_their_steps() -> None:
-    marks = [Mark(5, "reset", "step 5: <b>"), Mark(11, "phase", "outside"), Mark(10, "phase", "step 10")]
-    drawn = parsed(line_chart("t", "", [Series("a", [(0, 0.0), (10, 1.0)])], marks))
-    lines = [line for line in drawn.iter("line") if "mark" in line.attrib["class"]]
-    assert [(line.attrib["class"], line.attrib["x1"], line.findtext("title")) for line in lines] == [
-        ("mark reset", "255.0", "step 5: <b>"),
-        ("mark phase", "464.0", "step 10"),
+    marks = (
+        Mark(5, "reset", "step 5: <b>"),
+        Mark(8, "resume", "resumed"),
+        Mark(10, "phase", "step 10"),
+        Mark(11, "phase", "outside"),
+    )
+    figure = line_chart(CAPTION, [line((0, 0.0), (10, 1.0))], Timeline(0, 10, marks))
+    lines = shapes(figure, "line", "mark")
+    assert [(mark.attrib["class"], mark.attrib["x1"], mark.attrib["x2"], mark.findtext("title")) for mark in lines] == [
+        ("mark reset", "215.0", "215.0", "step 5: <b>"),
+        ("mark resume", "316.4", "316.4", "resumed"),
+        ("mark phase", "384.0", "384.0", "step 10"),
     ]
+    # A resume is a short one at the axis, and a reset has a flag besides its colour.
+    assert [mark.attrib["y1"] for mark in lines] == ["30", "190", "30"]
+    (flag,) = shapes(figure, "path", "flag")
+    assert flag.attrib["d"] == "M215.0 30l-4 -7h8z"
 
 
-def test_many_points_become_means_of_runs() -> None:
-    assert thinned([(step, step % 2) for step in range(300)]) == [(2 * run + 0.5, 0.5) for run in range(150)]
-    # 301 points: runs of 3, the last of one point.
-    assert thinned([(step, 1.0) for step in range(301)])[-2:] == [(298, 1.0), (300, 1.0)]
-    assert thinned([(1, 2.0)] * 150) == [(1, 2.0)] * 150
+def test_phases_are_named_where_the_name_fits() -> None:
+    phases = (Phase(1, "base<", 0, 50), Phase(2, "a_long_name_for_little_room", 51, 60), Phase(3, "end", 61, 100))
+    figure = line_chart(CAPTION, [line((0, 1.0))], Timeline(0, 100, (), phases))
+    # 5.6 a letter: the second one has 9 % of 338 and would need 151.
+    assert [text.text for text in shapes(figure, "text", "phase")] == ["base<", "2", "end"]
+    assert [text.attrib["x"] for text in shapes(figure, "text", "phase")] == ["48.0", "220.4", "254.2"]
+    titles = [text.findtext("title") for text in shapes(figure, "text", "phase")]
+    assert titles[1] == "phase 2, a_long_name_for_little_room: steps 51 to 60"
+    alone = line_chart(CAPTION, [line((0, 1.0))], Timeline(0, 100, (), phases[:1]))
+    assert shapes(alone, "text", "phase") == []
+
+
+def test_limits_are_lines_over_their_steps() -> None:
+    limits = [Limit(1, 4, 0.5, "health.min_entropy"), Limit(5, 10, 9.0, "health.max_kl")]
+    figure = line_chart(CAPTION, [line((0, 1.0), (10, 1.0))], TEN, high=1.0, limits=limits)
+    drawn = [shape for shape in shapes(figure, "line", "limit") if "y2" in shape.attrib and shape.attrib["y1"] != "4"]
+    assert [(limit.attrib["x1"], limit.attrib["x2"], limit.attrib["y1"]) for limit in drawn] == [
+        ("79.8", "181.2", "113.0")
+    ]
+    # One that is far above the values would flatten them; it is named instead.
+    assert legend(figure) == ["a 1", "health.min_entropy = 0.5", "health.max_kl = 9, above the drawing"]
+
+
+def test_many_points_become_means_of_runs_with_a_band() -> None:
+    values = [(step, float(step % 2)) for step in range(300)]
+    figure = line_chart(CAPTION, [Series("a", values, "0")], Timeline(0, 299), high=1.0)
+    (mean,) = points(figure, "polyline")
+    assert len(mean.split()) == 150
+    # The mean of steps 0 and 1 is at 0.5 of 299 steps, half-way up.
+    assert mean.split()[0] == "46.6,113.0"
+    (band,) = shapes(figure, "polygon", "band")
+    corners = band.attrib["points"].split()
+    assert (len(corners), corners[0], corners[-1]) == (300, "46.6,30.0", "46.6,196.0")
+    assert not list(parsed(figure).iter("circle"))
+    # Two lines have no bands, and 150 points are themselves.
+    two = line_chart(CAPTION, [Series("a", values, "0"), Series("b", values, "1")], Timeline(0, 299))
+    assert shapes(two, "polygon", "band") == []
+    few = line_chart(CAPTION, [Series("a", values[:150], "0")], Timeline(0, 149))
+    assert (shapes(few, "polygon", "band"), len(points(few, "polyline")[0].split())) == ([], 150)
+
+
+def test_runs_of_neighbours() -> None:
+    assert [run_length(count) for count in (1, 150, 151, 301, 3000)] == [1, 1, 2, 3, 20]
+    # With a validation every 20 steps, each run has the same number of them.
+    assert [run_length(count, 20) for count in (150, 400, 3000, 3001)] == [1, 20, 20, 40]
+    figure = stacked_chart(CAPTION, range(400), [("a", "0", [1.0] * 400)], Timeline(0, 399), multiple=20)
+    assert len(points(figure, "polygon")[0].split()) == 2 * 20
 
 
 @pytest.mark.parametrize(
@@ -79,4 +157,5 @@ def test_ticks(low: float, high: float, most: int, expected: list[float]) -> Non
 
 
 def test_short() -> None:
-    assert [short(value) for value in (0.0, 0.12345, 12.345, 1234.5)] == ["0", "0.123", "12.3", "1,234"]
+    values = (0.0, 0.12345, 12.345, 1234.5, 0.00015, 1e-12, -0.0002, 0.001)
+    assert [short(value) for value in values] == ["0", "0.123", "12.3", "1,234", "1.5e-4", "1e-12", "-2e-4", "0.001"]

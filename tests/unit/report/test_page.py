@@ -1,4 +1,4 @@
-"""The report of whole, partial and hostile run folders."""
+"""The report of whole, partial, long and hostile run folders."""
 
 import json
 from html.parser import HTMLParser
@@ -8,10 +8,12 @@ import pytest
 
 from prorl.errors import UserError
 from prorl.report.page import write_report
+from report_runs import FAMILIES, long_run, write_lines
 
-KNOWN = """html head meta title style body section h1 h2 h3 p div span b i small ul li details summary figure figcaption
-    svg text line polyline polygon circle table thead tbody tr th td article header pre | lang charset http-equiv
-    content name class style viewbox role aria-label points cx cy r x y x1 x2 y1 y2 colspan"""
+KNOWN = """html head meta title style body nav a section h1 h2 h3 p div span b i small ul ol li details summary figure
+    figcaption svg g text line polyline polygon circle path rect table thead tbody tr th td article header pre |
+    lang charset http-equiv content name id href class style title viewbox preserveaspectratio role aria-label points d
+    cx cy r x y x1 x2 y1 y2 width height colspan open"""
 TAGS, ATTRIBUTES = (part.split() for part in KNOWN.split("|"))
 HOSTILE = (
     "<script>alert(1)</script>\"'><img src=x onerror=alert(1)></pre></style></title> \u202e \ud800 \x1b[2J & {{x}}"
@@ -35,6 +37,7 @@ class Page(HTMLParser):
         for name, value in attrs:
             assert name in ATTRIBUTES, f"{tag} {name}"
             assert "url(" not in (value or "")
+            assert name != "href" or (value or "").startswith("#")
         if tag == "tr":
             self.cells.append([])
         if tag in ("td", "th"):
@@ -53,10 +56,6 @@ class Page(HTMLParser):
         self.text.append(data)
         if self.open and {"td", "th"} & set(self.open):
             self.cells[-1][-1] += data
-
-
-def write_lines(path: Path, records: list[dict], tail: str = "") -> None:
-    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
 
 
 def boundary(family: str) -> dict:
@@ -84,7 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_numbers_of_a_run(folder: Path) -> None:
     events = [
-        {"step": 2, "event": "reset", "trigger": "stagnation", "best": 0.51234567},
+        {"step": 2, "event": "reset", "trigger": "stagnation", "best_score": 0.51234567},
         {"step": 3, "event": "timeout"},
         {"step": 3, "event": "timeout"},
     ]
@@ -99,16 +98,16 @@ def test_numbers_of_a_run(folder: Path) -> None:
     # Levels in numeric order: 9 then 10; the last value, then the first and the best.
     assert ["family", "9", "10"] in page.cells
     assert ["sort", "0.250.12, best 0.50", "0.000.00, best 0.00"] in page.cells
-    assert ["2", "reset", "trigger stagnation, best 0.5123"] in page.cells
+    assert ["2", "reset", "trigger stagnation, best_score 0.5123"] in page.cells
+    assert ["expanded", "1", "sort 9", "sort"] in page.cells
     assert "Verifier time-outs: 2." in page.text
     assert ["sort/9", "expanded", "0.25", "0.50", "0.75", "0.88", "0.50", "1.00", "1.00", "no"] in page.cells
-    assert "1 other levels" in page.text
     assert 'name = "x & y"' in page.text
-    cards = text[text.index('<div class="cards">') : text.index("<section>")]
+    cards = text[text.index('<div class="cards">') : text.index("<nav>")]
     values = [part.split("</b>")[0] for part in cards.split("<b>")[1:]]
-    # Steps, mean score, last and best validation, expanded, resets, tokens, time.
-    assert values == ["4", "0.500", "0.375", "0.500", "1 of 2", "1", "12.3k", "1m01s"]
-    assert "step 2: reset, stagnation" in text
+    # Steps, mean score, first, best and last validation, expanded, resets, tokens, time.
+    assert values == ["4", "0.500", "0.500", "0.500", "0.375", "1", "1", "12.3k", "1m01s"]
+    assert "step 2: reset, stagnation; best 0.512" in text
     assert "Content-Security-Policy" in text
 
 
@@ -150,27 +149,89 @@ def test_a_damaged_number_costs_its_point_only(folder: Path) -> None:
         )
     text = write_report(folder).read_text()
     assert "Entropy" not in text
-    assert "<b>0.500</b><span>score, last 1 steps</span>" in text
+    assert "<b>0.500</b><span>training score, last 1 steps</span>" in text
 
 
-def test_first_and_last_samples(folder: Path) -> None:
-    records = [
-        {"step": step, "position": 7, "prompt": f"p{step}", "response": "r", "score": 1.0, "outcome": "correct"}
-        for step in range(1, 101)
-    ]
-    write_lines(folder / "samples.jsonl", records, tail='{"step": 101')
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"summary": {"k": 4, "rules": {}}, "levels": [{"level": 1}]}', '{"summary": 3, "levels": []}'],
+)
+def test_a_boundary_that_is_none_is_refused_in_one_line(folder: Path, content: str) -> None:
+    (folder / "boundary.json").write_text(content)
+    with pytest.raises(UserError, match=r"boundary\.json: not a measured boundary; remove it or measure") as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_records_and_events_are_left_out(folder: Path) -> None:
+    events = [{"step": 1}, {"event": "reset"}, {"step": "1", "event": "reset"}, {"step": 1, "event": "reset"}]
+    write_lines(folder / "events.jsonl", events)
+    write_lines(folder / "metrics.jsonl", [{"entropy": 1.0}, {"step": 1, "entropy": 0.5}, {"step": None}])
+    (folder / "config.toml").write_text("not [ toml")
     page = Page(write_report(folder).read_text())
-    shown = [int(text[1:]) for text in page.text if text[:1] == "p" and text[1:].isdigit()]
-    # A torn last line takes one of the sixteen places.
-    assert shown == [1, 2, 3, 4, *range(86, 101)]
+    assert [cells for cells in page.cells if "reset" in cells] == [["1", "reset", ""]]
+    assert "not [ toml" in page.text
+    assert "Entropy" in page.text
 
 
-def test_a_long_response_is_cut(folder: Path) -> None:
-    sample = {"step": 1, "prompt": "p", "response": "x" * 100_000, "score": 0.0, "outcome": "wrong"}
-    write_lines(folder / "samples.jsonl", [sample])
-    text = write_report(folder).read_text()
-    assert "x" * 6000 + "\n[94000 more characters]" in text
-    assert len(text) < 60_000
+def test_a_run_without_validation_or_boundary(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "metrics.jsonl", [{"step": step, "score/mean": 0.5, "entropy": 0.25} for step in range(1, 9)]
+    )
+    page = Page(write_report(tmp_path).read_text())
+    assert "Entropy" in page.text
+    for absent in ("Validation by level", "Reasoning boundary", "Validation", "Phases", "Memory", "Time", "Recipe"):
+        assert absent not in page.text
+
+
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Page]:
+    run = tmp_path_factory.mktemp("runs") / "long"
+    run.mkdir()
+    long_run(run, steps=3000, every=20)
+    text = write_report(run).read_text()
+    return text, Page(text)
+
+
+def test_a_long_run_stays_small_and_has_every_chart(long_page: tuple[str, Page]) -> None:
+    text, page = long_page
+    assert len(text.encode()) < 1_500_000
+    sections = ["Validation by level", "Reasoning boundary", "Over the steps", "Phases", "Events", "Sample rollouts"]
+    learning = ["Score while training", "Validation", "Verdicts", "Groups kept", "Response length", "Cut off"]
+    health = ["Entropy", "KL from the reference", "Engine mismatch", "Clipped", "Gradient norm", "Learning rate"]
+    cost = ["Time", "Throughput", "Memory", "Groups", "Mean over all levels"]
+    for title in (*sections, *learning, *health, *cost, *FAMILIES):
+        assert title in page.text, title
+    assert "The legends give the value of the last point. Each point is the mean of 20 steps" in text
+    # 3000 / 20 + 1 validations are two too many for 150 columns.
+    assert "Each column is the mean of 2 validations." in text
+    # One strip a family and a row a level.
+    assert text.count('<figure class="strip">') == len(FAMILIES)
+    assert text.count('<rect class="hover"') == sum(levels for _, levels in FAMILIES.values()) == 150
+
+
+def test_a_long_run_marks_its_resets_and_phases_in_every_chart(long_page: tuple[str, Page]) -> None:
+    text, page = long_page
+    # Resets at 250 and every 333 steps; charts run from x 46 to 384 over steps 1 to 3000.
+    resets = range(250, 3000, 333)
+    charts = [part for part in text.split("<svg ") if '<polyline class="line' in part or '<polygon class="area' in part]
+    assert len(charts) == 17
+    for chart in charts:
+        first = 0 if "Mean over all levels" in chart else 1
+        for step in resets:
+            x = 46 + 338 * (step - first) / (3000 - first)
+            assert f'<line class="mark reset" x1="{x:.1f}"' in chart, (step, chart[:100])
+        assert chart.count('class="mark phase"') == 3
+        assert chart.count('class="phase"') == 4
+    assert ["3", "wide_groups", "1501 to 2000", "2", "rollouts.group_size = 32"] in page.cells
+    assert "step 250: reset, stagnation; validation 0.5, best 0.51 at step 190" in text
+
+
+def test_a_long_run_draws_the_floor_of_its_recipe(long_page: tuple[str, Page]) -> None:
+    text, _ = long_page
+    (entropy,) = [part for part in text.split("<figure>") if "<h3>Entropy</h3>" in part]
+    assert "health.min_entropy = 0.05" in entropy
+    assert '<line class="limit" x1="46.0" x2="384.0"' in entropy
 
 
 def test_nothing_hostile_gets_out_of_its_place(tmp_path: Path) -> None:
@@ -181,16 +242,18 @@ def test_nothing_hostile_gets_out_of_its_place(tmp_path: Path) -> None:
     event = {"trigger": HOSTILE, HOSTILE: HOSTILE, "to": HOSTILE}
     events = [{"step": step, "event": kind, **event} for step, kind in ((1, "reset"), (2, "phase"), (2, HOSTILE))]
     write_lines(run / "events.jsonl", events)
-    fields = ("prompt", "response", "outcome", "detail", "position", "score", "advantage")
-    write_lines(run / "samples.jsonl", [{"step": HOSTILE, **dict.fromkeys(fields, HOSTILE)}])
+    fields = ("prompt", "response", "outcome", "detail", "position", "score", "advantage", "domain", "task", "level")
+    write_lines(run / "samples.jsonl", [{"step": 1, **dict.fromkeys(fields, HOSTILE)}])
     (run / "boundary.json").write_text(json.dumps(boundary(HOSTILE)))
     (run / "config.toml").write_bytes(HOSTILE.encode("utf-8", "surrogatepass"))
     text = write_report(run).read_text(encoding="utf-8")
     page = Page(text)
     told = HOSTILE.replace("\u202e", "\\u202e").replace("\ud800", "\\ud800").replace("\x1b", "\\x1b")
-    # Alone in its element: prompt, response, outcome, detail, event kind, task family. A file has no surrogates.
-    assert page.text.count(told) == 6
+    # Alone in its element: prompt, response, outcome, detail, event kind; the task family thrice, in a strip, its
+    # table and the boundary's drawing; the rule of a verdict. A file has no surrogates.
+    assert page.text.count(told) == 9
     assert told.replace("\\ud800", "\ufffd" * 3) in page.text
     assert "step 1: reset, " + told in page.text
     assert not {"\x1b", "\u202e"} & set(text)
     assert "<img" not in text
+    assert "<script" not in text

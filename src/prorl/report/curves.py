@@ -1,0 +1,246 @@
+"""Which charts the report has over the steps: metrics by name -> series, captions and limits. Draws by `charts.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import mode
+from typing import Any
+
+from prorl.report.charts import (
+    NUM_COLOURS,
+    Caption,
+    Point,
+    Series,
+    line_chart,
+    run_length,
+    stacked_chart,
+)
+from prorl.report.timeline import Timeline, limits
+
+Record = Mapping[str, Any]
+
+GIB = 2**30
+KEPT, RATE, SAMPLING_RATE, MEMORY = "share/kept", "rate/of the whole step", "rate/while sampling", "host/GiB"
+"""What is computed from the records for a chart; no metric has these names."""
+
+OUTCOMES = {"correct": "2", "partial": "5", "wrong": "1", "unparsable": "4", "timeout": "3", "error": "7"}
+TIMES = {"rollout": "0", "reward": "4", "update": "2", "sync": "3", "validate": "1", "other": "7"}
+"""Parts of a whole and their colours, the same in every report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Metrics by name or, with a slash at the end, by first part; the least top of the axis; limits of the recipe."""
+
+    caption: Caption
+    metrics: tuple[str, ...]
+    high: float | None = None
+    limits: tuple[tuple[str, float], ...] = ()
+    """Options that bound the metric, each with the value that switches it off."""
+
+
+SCORE = Caption(
+    "Score while training",
+    "Mean verifier score of everything that was sampled, by domain, before any filter. 1 is all right.",
+    "score",
+)
+VALIDATION = Caption(
+    "Validation",
+    "Score on held-out problems, which are never trained on. The thick line is the blend that decides about resets.",
+    "score",
+)
+VERDICTS = Caption(
+    "Verdicts",
+    "What the verifier said of the sampled answers; the legend has the means over the run.",
+    "share of answers",
+)
+KEPT_GROUPS = Caption(
+    "Groups kept",
+    "Several answers are sampled to each prompt. Only groups with right and wrong ones teach and are kept; this is "
+    "their share. Near 0 most of the sampling is for nothing.",
+    "share of groups",
+)
+COUNTS = Caption(
+    "Groups",
+    "Drawn: sampled. Kept: trained on. Surplus: more than were asked for. Dead after shaping: made flat by a length "
+    "or truncation term.",
+    "groups a step",
+)
+LENGTH = Caption("Response length", "Mean length of the answers.", "tokens")
+TRUNCATED = Caption("Cut off", "Answers that hit the token limit.", "share of answers")
+ENTROPY = Caption(
+    "Entropy",
+    "How undecided the model is about the next token, at the sampling temperature. At 0 it always says the same and "
+    "finds nothing new.",
+    "nats a token",
+)
+KL = Caption(
+    "KL from the reference",
+    "How far the model has moved from its reference. A reset makes the model its own new reference, which is 0 again.",
+    "nats a token",
+)
+MISMATCH = Caption(
+    "Engine mismatch",
+    "Sampling and training compute the same probabilities in different programs; KL between the two, best near 0.",
+    "nats a token",
+)
+CLIPPED = Caption(
+    "Clipped", "Tokens whose update was held back because the model had moved too far.", "share of tokens"
+)
+GRADIENT = Caption("Gradient norm", "Before clipping, mean over the updates of a step.", "norm")
+RATE_OF_LEARNING = Caption("Learning rate", "Of the last update of the step.", "rate")
+TIME = Caption("Time", "What the seconds of a step went into; the legend has the means over the run.", "seconds a step")
+THROUGHPUT = Caption("Throughput", "Response tokens that were sampled, per second.", "tokens a second")
+MEMORY_USE = Caption("Memory", "Of the main process. A steady climb would be a leak.", "GiB")
+
+LEARNING = (
+    Chart(SCORE, ("score/",), 1.0),
+    Chart(VALIDATION, ("validation/",), 1.0),
+    Chart(VERDICTS, ("outcomes/",), 1.0),
+    Chart(KEPT_GROUPS, (KEPT,), 1.0),
+    Chart(LENGTH, ("response_length/mean",)),
+    Chart(TRUNCATED, ("truncated_fraction",), limits=(("health.max_truncated", 1.0),)),
+)
+HEALTH = (
+    Chart(ENTROPY, ("entropy",), limits=(("health.min_entropy", 0.0),)),
+    Chart(KL, ("kl/reference",), limits=(("health.max_kl", 0.0), ("reset.max_kl", 0.0))),
+    Chart(MISMATCH, ("kl/engine",), limits=(("health.max_engine_kl", 0.0),)),
+    Chart(CLIPPED, ("clip_fraction/",)),
+    Chart(GRADIENT, ("grad_norm",)),
+    Chart(RATE_OF_LEARNING, ("learning_rate",)),
+)
+COST = (
+    Chart(TIME, ("seconds/",)),
+    Chart(THROUGHPUT, (RATE, SAMPLING_RATE)),
+    Chart(MEMORY_USE, (MEMORY,)),
+    Chart(COUNTS, ("groups/",)),
+)
+
+
+def curve_section(records: Sequence[Record], timeline: Timeline, recipe: Record) -> str:
+    """All charts that have something to show, under what holds for all of them."""
+    run = run_length(len(records))
+    smoothing = (
+        f" Each point is the mean of {run} steps; around a line that is alone, the band is from the lowest to the "
+        "highest of them."
+        if run > 1
+        else ""
+    )
+    key = "".join(
+        f'<span><i class="sign {kind}"></i>{text}</span>'
+        for kind, text in (
+            ("reset", "reset: the model becomes its own reference"),
+            ("phase", "new phase of the recipe"),
+            ("resume", "resumed"),
+            ("bound", "bound of the recipe"),
+        )
+    )
+    note = f'<p class="keys">{key}</p><p>The legends give the value of the last point.{smoothing}</p>'
+    extended = [{**record, **_derived(record)} for record in records]
+    colours = _domain_colours(records)
+    groups = []
+    for title, charts in (("Learning", LEARNING), ("Health", HEALTH), ("Cost", COST)):
+        drawn = "".join(_drawn(chart, extended, timeline, recipe, colours) for chart in charts)
+        if drawn:
+            groups.append(f'<h3 class="group">{title}</h3><div class="charts">{drawn}</div>')
+    return note + "".join(groups) if groups else ""
+
+
+def _drawn(
+    chart: Chart, records: Sequence[Record], timeline: Timeline, recipe: Record, colours: Mapping[str, str]
+) -> str:
+    if chart.caption is VERDICTS:
+        return _stack(chart, "outcomes", OUTCOMES, records, timeline)
+    if chart.caption is TIME:
+        return _stack(chart, "seconds", TIMES, records, timeline, multiple=_validation_interval(records))
+    bounds = [limit for key, off in chart.limits for limit in limits(recipe, timeline, key, off=off)]
+    names = _names(records, chart.metrics)
+    series = [
+        Series(_label(name), _points(records, name), _colour(name, number, len(names), colours))
+        for number, name in enumerate(names)
+    ]
+    return line_chart(chart.caption, series, timeline, high=chart.high, limits=bounds)
+
+
+def _derived(record: Record) -> dict[str, float]:
+    """What the charts show and no metric says, where it can be said."""
+    found: dict[str, float] = {}
+    for name, part, whole in (
+        (KEPT, "groups/kept", "groups/drawn"),
+        (RATE, "tokens/generated", "seconds/step"),
+        (SAMPLING_RATE, "tokens/generated", "seconds/rollout"),
+    ):
+        if part in record and record.get(whole, 0) > 0:
+            found[name] = record[part] / record[whole]
+    if "memory/host_bytes" in record:
+        found[MEMORY] = record["memory/host_bytes"] / GIB
+    if "seconds/step" in record:
+        parts = sum(record.get(f"seconds/{part}", 0.0) for part in TIMES)
+        found["seconds/other"] = max(record["seconds/step"] - parts, 0.0)
+    return found
+
+
+def _validation_interval(records: Sequence[Record]) -> int:
+    """Records from one validation to the next, as most of them are apart; 1 where there are none."""
+    validated = [number for number, record in enumerate(records) if "seconds/validate" in record]
+    gaps = [after - before for before, after in pairwise(validated)]
+    return mode(gaps) if gaps else 1
+
+
+def _stack(
+    chart: Chart,
+    first: str,
+    colours: Mapping[str, str],
+    records: Sequence[Record],
+    timeline: Timeline,
+    *,
+    multiple: int = 1,
+) -> str:
+    """The parts of a whole; one that is nowhere is left out, and a name that is not known comes last."""
+    names = [name for name in _names(records, (f"{first}/",)) if name != "seconds/step"]
+    order = {f"{first}/{part}": number for number, part in enumerate(colours)}
+    names.sort(key=lambda name: (order.get(name, len(order)), name))
+    counted = [record for record in records if any(name in record for name in names)]
+    parts = [
+        (_label(name), colours.get(_label(name), "6"), [record.get(name, 0.0) for record in counted]) for name in names
+    ]
+    steps = [record["step"] for record in counted]
+    caption, run = chart.caption, run_length(len(steps), multiple)
+    if multiple > 1 and run > 1:
+        caption = replace(caption, text=f"{caption.text} Each point is the mean of {run} steps here.")
+    present = [part for part in parts if any(part[2])]
+    return stacked_chart(caption, steps, present, timeline, high=chart.high, multiple=multiple)
+
+
+def _names(records: Sequence[Record], wanted: Sequence[str]) -> list[str]:
+    """The metrics of a chart, means first; levels are not for charts."""
+    present = {name for record in records for name in record if name.count("/") < 2}
+    found = [name for name in present if name in wanted or f"{name.partition('/')[0]}/" in wanted]
+    return sorted(found, key=lambda name: (not name.endswith("/mean"), name))
+
+
+def _domain_colours(records: Sequence[Record]) -> dict[str, str]:
+    """A domain has one colour in all charts."""
+    names = _names(records, ("score/", "validation/"))
+    domains = sorted({_label(name) for name in names} - {"mean"})
+    return {domain: str(number % NUM_COLOURS) for number, domain in enumerate(domains)}
+
+
+def _colour(name: str, number: int, num_lines: int, colours: Mapping[str, str]) -> str:
+    if name.endswith("/mean") and num_lines > 1:
+        return "mean"
+    if name.startswith(("score/", "validation/")):
+        return colours.get(_label(name), "0")
+    return str(number % NUM_COLOURS)
+
+
+def _label(name: str) -> str:
+    """What the legend says of a metric."""
+    known = {KEPT: "kept", "response_length/mean": "mean length", "kl/reference": "KL", "kl/engine": "KL"}
+    if name in known:
+        return known[name]
+    return "mean" if name.endswith("/mean") else name.rpartition("/")[2].replace("_", " ")
+
+
+def _points(records: Sequence[Record], name: str) -> list[Point]:
+    return [(record["step"], record[name]) for record in records if name in record]
