@@ -180,13 +180,13 @@ def _along(result: Mapping[str, Any], families: Mapping[str, Sequence[Level]], t
         rows = [[_at(level, place, name) for place in places.values()] for level in levels]
         means.append(Series(name, _means(rows, tuple(places)), colour))
     chart = line_chart(Caption("Mean over all levels", "Each level counts the same.", "share"), means, axis, high=1.0)
-    head = "<th></th>" + "".join(f'<th class="over" colspan="{len(places)}">{name} at step</th>' for name in names)
+    head = "<th></th>" + "".join(f'<th class="over" colspan="{len(places)}">{name}</th>' for name in names)
     head += "</tr><tr><th>level</th>" + "".join(f"<th>{step}</th>" for _ in names for step in places)
     tables = []
     for family in sorted(families):
         body = "".join(
             f"<tr><th>{level['level']}</th>"
-            + "".join(heat_cell(_at(level, place, name)) for name in names for place in places.values())
+            + "".join(_percent_cell(_at(level, place, name)) for name in names for place in places.values())
             + "</tr>"
             for level in sorted(families[family], key=lambda level: level["level"], reverse=True)
         )
@@ -194,10 +194,15 @@ def _along(result: Mapping[str, Any], families: Mapping[str, Sequence[Level]], t
         tables.append(f'<figure class="dense">{caption}{table(head, body)}</figure>')
     return (
         '<h3 class="group">The boundary along the run</h3>'
-        "<p>The same measurement at checkpoints on the way; step 0 is the base. A level whose pass@1 rises where "
-        f"pass@{k} was high before is sharpened; one whose pass@{k} rises from 0 is new.</p>"
+        "<p>The same measurement at checkpoints on the way, in percent by step; step 0 is the base. A level whose "
+        f"pass@1 rises where pass@{k} was high before is sharpened; one whose pass@{k} rises from 0 is new.</p>"
         f'<div class="families">{chart}{"".join(tables)}</div>'
     )
+
+
+def _percent_cell(value: float | None) -> str:
+    """Whole percent, but what is not 0 is not shown as 0."""
+    return heat_cell(value, "" if value is None else "<1" if 0 < value < 0.005 else f"{100 * value:.0f}")
 
 
 def _by_family(levels: Sequence[Level]) -> dict[str, list[Level]]:

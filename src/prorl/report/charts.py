@@ -194,7 +194,7 @@ def svg(caption: Caption, frame: Frame, body: Sequence[str], timeline: Timeline)
         parts.append(f'<text class="step" x="{frame.x(step)}" y="{base + 17}">{short(step)}</text>')
     parts.append(f'<text class="value" x="{left - 12}" y="{base + 13}">step</text>')
     parts += body
-    parts += [_mark(mark, frame) for mark in timeline.marks_inside]
+    parts += [_mark(mark, frame, timeline.is_crowded) for mark in timeline.marks_inside]
     parts += _phase_names(timeline, frame)
     return "".join([*parts, "</svg>"])
 
@@ -247,14 +247,14 @@ def _limit(limit: Limit, frame: Frame) -> str:
     return f"{line}<title>{safe(limit.name)} = {limit.value:g}</title></line>"
 
 
-def _mark(mark: Mark, frame: Frame) -> str:
+def _mark(mark: Mark, frame: Frame, is_crowded: bool) -> str:
     """A line over the whole height; of a resumed run a short one at the axis. A reset has a flag besides its colour."""
     x, base = frame.x(mark.step), HEIGHT - BOTTOM
     top = base - 6 if mark.kind == "resume" else TOP
-    title = f"<title>{safe(mark.text)}</title>"
-    line = f'<line class="mark {mark.kind}" x1="{x}" x2="{x}" y1="{top}" y2="{base}">{title}</line>'
-    flag = f'<path class="flag" d="M{x} {TOP}l-4 -7h8z">{title}</path>' if mark.kind == "reset" else ""
-    return line + flag
+    kind = f"{mark.kind} crowd" if is_crowded and mark.kind == "reset" else mark.kind
+    line = f'<path class="mark {kind}" d="M{x} {top}V{base}"/>'
+    flag = f'<path class="flag" d="M{x} {TOP}l-4 -7h8z"/>' if mark.kind == "reset" else ""
+    return f"{line}{flag}" if is_crowded else f"<g><title>{safe(mark.text)}</title>{line}{flag}</g>"
 
 
 def _phase_names(timeline: Timeline, frame: Frame) -> list[str]:

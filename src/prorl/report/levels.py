@@ -99,7 +99,7 @@ def _strip(family: str, of_family: Levels, columns: Sequence[Sequence[int]], tim
     for row, level in enumerate(levels):
         for value, start, end in _runs(cells(of_family[level], columns), bounds):
             runs.setdefault(value, []).append(f"M{start:.10g} {row}h{end - start:.10g}v1H{start:.10g}z")
-    paths = "".join(f'<path class="h{value}" d="{"".join(parts)}"/>' for value, parts in sorted(runs.items()))
+    paths = "".join(f'<path class="cell h{value}" d="{"".join(parts)}"/>' for value, parts in sorted(runs.items()))
     hover = "".join(
         f'<rect class="hover" x="{timeline.first}" y="{row}" width="{timeline.span}" height="1">'
         f"<title>{safe(_story(family, level, of_family[level]))}</title></rect>"
@@ -143,9 +143,12 @@ def _marks(timeline: Timeline, rows: int) -> str:
     """A line in a lighter one, to be seen on every shade."""
     parts = []
     for mark in (mark for mark in timeline.marks_inside if mark.kind != "resume"):
-        ends = f'x1="{mark.step:.10g}" x2="{mark.step:.10g}" y1="0" y2="{rows}"'
-        title = f"<title>{safe(mark.text)}</title>"
-        parts.append(f'<line class="halo" {ends}/><line class="mark {mark.kind}" {ends}>{title}</line>')
+        way = f'd="M{mark.step:.10g} 0V{rows}"'
+        if timeline.is_crowded and mark.kind == "reset":
+            parts.append(f'<path class="mark reset crowd" {way}/>')
+        else:
+            lines = f'<path class="halo" {way}/><path class="mark {mark.kind}" {way}/>'
+            parts.append(f"<g><title>{safe(mark.text)}</title>{lines}</g>")
     return "".join(parts)
 
 

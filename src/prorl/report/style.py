@@ -49,7 +49,7 @@ svg .phase { fill: var(--phase); font-size: 10.5px; }
 .dot { fill: var(--c); }
 .area { fill: var(--c); fill-opacity: .85; stroke: var(--panel); stroke-width: .5; }
 .limit { stroke: var(--text); stroke-width: 1.3; stroke-dasharray: 2 3; }
-.mark { stroke-width: 1.3; }
+.mark { fill: none; stroke-width: 1.3; }
 figure > svg .mark { stroke-opacity: .65; }
 .mark.reset { stroke: var(--reset); stroke-dasharray: 5 3; }
 .mark.phase { stroke: var(--phase); }
@@ -72,12 +72,13 @@ i.sign.bound { width: 1.3em; height: .35em; border-left: 0; border-top: 2px dott
 .shade { display: inline-block; width: 1em; height: .8em; vertical-align: -.05em;
   background: rgb(var(--heat) / var(--a)); }
 .rows svg { background: var(--back); }
-.strip path { fill: rgb(var(--heat)); fill-opacity: var(--a); shape-rendering: crispEdges; }
+.strip .cell { fill: rgb(var(--heat)); fill-opacity: var(--a); shape-rendering: crispEdges; }
 .h0 { --a: .08; } .h1 { --a: .17; } .h2 { --a: .25; } .h3 { --a: .33; } .h4 { --a: .42; } .h5 { --a: .51; }
 .h6 { --a: .6; } .h7 { --a: .7; } .h8 { --a: .8; } .h9 { --a: .9; } .h10 { --a: 1; }
 .hover { fill: transparent; }
 .strip .mark, .strip .halo { vector-effect: non-scaling-stroke; }
-.halo { stroke: var(--panel); stroke-width: 3; stroke-opacity: .7; }
+.crowd { stroke-opacity: .3 !important; stroke-dasharray: 3 5 !important; }
+.halo { fill: none; stroke: var(--panel); stroke-width: 3; stroke-opacity: .7; }
 .strip figcaption { margin-bottom: .2rem; }
 .rows { display: flex; gap: 6px; }
 .rows svg { flex: 1; width: auto; min-width: 0; }
@@ -110,7 +111,7 @@ td.long { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
 td.heat { background: rgb(var(--heat) / calc(var(--v) * .5)); }
 td.heat small { display: block; color: var(--faint); font-size: .72rem; }
 td.faint { color: var(--faint); font-size: .8rem; min-width: 18rem; }
-.dense table { font-size: .72rem; } .dense th, .dense td { padding: 0 .3rem; line-height: 1.5; }
+.dense table { font-size: .72rem; } .dense th, .dense td { padding: 0 .22rem; line-height: 1.5; }
 .dense tbody th { background: var(--panel); }
 .badge { padding: .05rem .45rem; border: 1px solid currentColor; border-radius: 99px; font-size: .78rem; }
 .correct, .expanded, .gained { color: var(--good); }

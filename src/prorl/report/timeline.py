@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 Record = Mapping[str, Any]
 
+CROWD = 24
+"""More marks than this are drawn faintly and without a text each: the events have their numbers."""
 MAX_CHANGES = 8
 """Options that a phase is described with."""
 
@@ -68,6 +70,10 @@ class Timeline:
     @property
     def marks_inside(self) -> list[Mark]:
         return [mark for mark in self.marks if self.first <= mark.step <= self.last]
+
+    @property
+    def is_crowded(self) -> bool:
+        return len(self.marks_inside) > CROWD
 
 
 def make_timeline(records: Sequence[Record], events: Sequence[Record], recipe: Record) -> Timeline:

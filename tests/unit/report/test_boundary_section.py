@@ -90,14 +90,17 @@ def test_checkpoints_on_the_way() -> None:
     page = parsed(result)
     table = rows(page)
     assert ["level", "0", "50", "100", "0", "50", "100"] in table
-    assert ["2", "0.25", "0.50", "0.00", "1.00", "0.75", "0.50"] in table
+    assert ["2", "25", "50", "0", "100", "75", "50"] in table
     # Means of pass@1: 0.375, 0.5, 0.5; of pass@4: 1, 0.75, 0.75, at steps 0, 50 and 100 of x 46 to 384, y 196 to 30.
     lines = [line.attrib["points"] for line in page.iter("polyline")]
+    assert [line.attrib["class"] for line in page.iter("polyline")] == ["line c0", "line c1"]
     assert lines == ["46.0,30.0 215.0,71.5 384.0,71.5", "46.0,133.8 215.0,113.0 384.0,113.0"]
     # A level that a checkpoint lacks has an empty cell, and the mean leaves the checkpoint out.
     levels[0] = {**LEVELS[0], "checkpoints": {}}
+    levels[1] = {**levels[1], "checkpoints": {"50": {"pass@1": 0.004, "pass@4": 0.999}}}
     page = parsed({**result, "levels": levels})
-    assert ["1", "0.50", "", "1.00", "1.00", "", "1.00"] in rows(page)
+    assert ["1", "50", "", "100", "100", "", "100"] in rows(page)
+    assert ["2", "25", "<1", "0", "100", "100", "50"] in rows(page)
     assert [line.attrib["points"] for line in page.iter("polyline")][1] == "46.0,133.8 384.0,113.0"
 
 

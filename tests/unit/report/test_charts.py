@@ -80,16 +80,24 @@ def test_marks_stand_at_their_steps() -> None:
         Mark(11, "phase", "outside"),
     )
     figure = line_chart(CAPTION, [line((0, 0.0), (10, 1.0))], Timeline(0, 10, marks))
-    lines = shapes(figure, "line", "mark")
-    assert [(mark.attrib["class"], mark.attrib["x1"], mark.attrib["x2"], mark.findtext("title")) for mark in lines] == [
-        ("mark reset", "215.0", "215.0", "step 5: <b>"),
-        ("mark resume", "316.4", "316.4", "resumed"),
-        ("mark phase", "384.0", "384.0", "step 10"),
-    ]
     # A resume is a short one at the axis, and a reset has a flag besides its colour.
-    assert [mark.attrib["y1"] for mark in lines] == ["30", "190", "30"]
-    (flag,) = shapes(figure, "path", "flag")
-    assert flag.attrib["d"] == "M215.0 30l-4 -7h8z"
+    assert [(mark.attrib["class"], mark.attrib["d"]) for mark in shapes(figure, "path", "mark")] == [
+        ("mark reset", "M215.0 30V196"),
+        ("mark resume", "M316.4 190V196"),
+        ("mark phase", "M384.0 30V196"),
+    ]
+    assert [flag.attrib["d"] for flag in shapes(figure, "path", "flag")] == ["M215.0 30l-4 -7h8z"]
+    assert [group.findtext("title") for group in parsed(figure).iter("g")] == ["step 5: <b>", "resumed", "step 10"]
+
+
+def test_a_crowd_of_resets_is_drawn_faintly() -> None:
+    marks = tuple(Mark(step, "reset", "why") for step in range(1, 26))
+    figure = line_chart(CAPTION, [line((0, 1.0))], Timeline(0, 25, marks))
+    assert len(shapes(figure, "path", "crowd")) == len(shapes(figure, "path", "flag")) == 25
+    assert not list(parsed(figure).iter("g"))
+    figure = line_chart(CAPTION, [line((0, 1.0))], Timeline(0, 25, marks[:24]))
+    assert shapes(figure, "path", "crowd") == []
+    assert len(list(parsed(figure).iter("g"))) == 24
 
 
 def test_phases_are_named_where_the_name_fits() -> None:

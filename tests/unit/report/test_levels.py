@@ -44,17 +44,17 @@ def test_a_strip_shows_known_scores_at_their_steps() -> None:
     (drawing,) = [svg for svg in page.iter("svg") if svg.attrib["aria-label"] == "sort"]
     assert drawing.attrib["viewBox"] == "1 0 40 3"
     # Harder levels further up: rows 11, 10, 9. Columns: 1 to 10.5, 10.5 to 30, 30 to 41. Level 10 is one run.
-    assert {path.attrib["class"]: path.attrib["d"] for path in drawing.iter("path")} == {
-        "h0": "M1 1h40v1H1zM1 2h9.5v1H1z",
-        "h3": "M10.5 2h19.5v1H10.5z",
-        "h5": "M30 0h11v1H30z",
-        "h10": "M30 2h11v1H30z",
-    }
-    lines = [line for line in drawing.iter("line") if "mark" in line.attrib["class"]]
-    assert [(line.attrib["class"], line.attrib["x1"], line.attrib["y2"]) for line in lines] == [
-        ("mark reset", "20", "3"),
-        ("mark phase", "25", "3"),
+    assert [(path.attrib["class"], path.attrib["d"]) for path in drawing.iter("path")] == [
+        ("cell h0", "M1 1h40v1H1zM1 2h9.5v1H1z"),
+        ("cell h3", "M10.5 2h19.5v1H10.5z"),
+        ("cell h5", "M30 0h11v1H30z"),
+        ("cell h10", "M30 2h11v1H30z"),
+        ("halo", "M20 0V3"),
+        ("mark reset", "M20 0V3"),
+        ("halo", "M25 0V3"),
+        ("mark phase", "M25 0V3"),
     ]
+    assert [group.findtext("title") for group in drawing.iter("g")] == ["step 20: reset", "new"]
     first, last = (["".join(item.itertext()) for item in items] for items in page.iter("ol"))
     assert (first, last) == (["11", "10", "9"], ["0.50", "0.00", "1.00"])
     stories = [rect.findtext("title") for rect in drawing.iter("rect")]
@@ -78,5 +78,5 @@ def test_many_validations_share_columns() -> None:
     assert "Each column is the mean of 3 validations." in text
     # Runs of three have one or two right: shade 4 or 7, so every column is by itself; the last one is step 400 alone.
     assert len(re.findall(r"M[\d.]+ 0h", text)) == 134
-    assert 'class="h4"' in text
+    assert 'class="cell h4"' in text
     assert level_section([{"step": 1, "validation/mean": 1.0}], Timeline(1, 1)) == ""

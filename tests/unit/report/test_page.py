@@ -220,7 +220,7 @@ def test_a_long_run_marks_its_resets_and_phases_in_every_chart(long_page: tuple[
         first = 0 if "Mean over all levels" in chart else 1
         for step in resets:
             x = 46 + 338 * (step - first) / (3000 - first)
-            assert f'<line class="mark reset" x1="{x:.1f}"' in chart, (step, chart[:100])
+            assert f'<path class="mark reset" d="M{x:.1f} 30V196"/>' in chart, (step, chart[:100])
         assert chart.count('class="mark phase"') == 3
         assert chart.count('class="phase"') == 4
     assert ["3", "wide_groups", "1501 to 2000", "2", "rollouts.group_size = 32"] in page.cells

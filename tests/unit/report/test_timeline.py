@@ -56,6 +56,11 @@ def test_limits_of_the_phases() -> None:
     assert limits(RECIPE, timeline, "health.min_entropy", off=0.0) == [Limit(1, 10, 0.1, "health.min_entropy")]
     # The same in phases 1 and 2, off in phase 3.
     assert limits(RECIPE, timeline, "reset.max_kl", off=0.0) == [Limit(1, 8, 2.0, "reset.max_kl")]
+    apart = {"phases": [{"reset": {"max_kl": value}} for value in (2.0, 0.0, 2.0)]}
+    assert limits(apart, timeline, "reset.max_kl", off=0.0) == [
+        Limit(1, 4, 2.0, "reset.max_kl"),
+        Limit(9, 10, 2.0, "reset.max_kl"),
+    ]
     assert limits({"health": {"min_entropy": "much"}}, timeline, "health.min_entropy", off=0.0) == []
     assert limits({"phases": "none", "health": 3}, timeline, "health.min_entropy", off=0.0) == []
 
