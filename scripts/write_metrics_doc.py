@@ -13,7 +13,7 @@ Generated from `prorl.metrics.METRICS` by `python scripts/write_metrics_doc.py`;
 when the KL coefficient is 0, `validation/...` in steps without a validation. `<domain>`, `<family>`, `<level>` and
 `<outcome>` stand for a name. Fields that depend on the clock or the machine start with `seconds/`, `memory/` or
 `time/`, and no other field does: the rest is the same, bit for bit, after a resume on a CPU. The same fields are in
-the TensorBoard files under `tensorboard/`, in `report.html`, and by option at Weights & Biases ([report.md](report.md)).
+the TensorBoard files under `tensorboard/` and, by option, at Weights & Biases ([report.md](report.md)).
 
 | field | meaning |
 |---|---|
