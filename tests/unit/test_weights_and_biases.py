@@ -70,7 +70,7 @@ def mirror(tmp_path: Path, in_step: str = "pass", **more: str) -> subprocess.Com
     """Three steps and a reset in a process of its own."""
     environment = {**logged_out(tmp_path / "home"), "WANDB_API_KEY": "0123456789" * 4, **more}
     command = [sys.executable, "-c", MIRROR.replace("    IN_STEP", f"    {in_step.strip()}"), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("closed\n")
     return done
