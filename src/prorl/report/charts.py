@@ -76,15 +76,17 @@ def line_chart(
     *,
     high: float | None = None,
     limits: Sequence[Limit] = (),
+    multiple: int = 1,
 ) -> str:
     """Lines over steps; nothing where no series has a point. The value axis holds 0, and `high` where it is given.
 
-    A line that is alone has a band from the lowest to the highest of the values that its points are means of.
+    A line that is alone has a band from the lowest to the highest of the values that its points are means of. Where
+    values become one, it is a `multiple` of so many, so that what comes every so many steps is in each of them.
     """
     present = [line for line in series if line.points]
     if not present:
         return ""
-    drawn = [binned(line.points) for line in present]
+    drawn = [binned(line.points, multiple) for line in present]
     extent = [value for bins in drawn for part in bins for value in (part.mean, *_edges(part, len(drawn)))]
     near = [limit for limit in limits if 0 < limit.value <= FAR_LIMIT * max(extent)]
     frame = frame_of(timeline, [*extent, *(limit.value for limit in near)], high)
@@ -109,10 +111,7 @@ def stacked_chart(
     high: float | None = None,
     multiple: int = 1,
 ) -> str:
-    """Areas on top of one another: each part is a name, a colour, and one value a step; the legend has the means.
-
-    Where values become one, it is a `multiple` of so many, so that what comes every so many steps is in each of them.
-    """
+    """Areas on top of one another: each part is a name, a colour, and one value a step; the legend has the means."""
     if not steps or not parts:
         return ""
     pairs = [list(zip(steps, values, strict=True)) for _, _, values in parts]
@@ -133,9 +132,10 @@ def stacked_chart(
 
 
 def binned(points: Sequence[Point], multiple: int = 1) -> list[Bin]:
-    """At most `MAX_POINTS` runs of neighbours."""
+    """At most `MAX_POINTS` runs of neighbours; what is left over at the end belongs to the last one."""
     run = run_length(len(points), multiple)
-    runs = [points[start : start + run] for start in range(0, len(points), run)]
+    starts = range(0, max(len(points) - run + 1, 1), run)
+    runs = [points[start : start + run] for start in starts[:-1]] + [points[starts[-1] :]]
     return [
         Bin(fmean(step for step, _ in part), fmean(values), min(values), max(values))
         for part in runs

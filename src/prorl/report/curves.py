@@ -1,7 +1,7 @@
 """Which charts the report has over the steps: metrics by name -> series, captions and limits. Draws by `charts.py`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import mode
 from typing import Any
@@ -37,6 +37,10 @@ class Chart:
     high: float | None = None
     limits: tuple[tuple[str, float], ...] = ()
     """Options that bound the metric, each with the value that switches it off."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Where the metrics are parts of a whole: their names and colours, in order."""
+    is_evened: bool = False
+    """Whether a validation counts, so that points are means of whole intervals between validations."""
 
 
 SCORE = Caption(
@@ -96,7 +100,7 @@ MEMORY_USE = Caption("Memory", "Of the main process. A steady climb would be a l
 LEARNING = (
     Chart(SCORE, ("score/",), 1.0),
     Chart(VALIDATION, ("validation/",), 1.0),
-    Chart(VERDICTS, ("outcomes/",), 1.0),
+    Chart(VERDICTS, ("outcomes/",), 1.0, parts=OUTCOMES),
     Chart(KEPT_GROUPS, (KEPT,), 1.0),
     Chart(LENGTH, ("response_length/mean",)),
     Chart(TRUNCATED, ("truncated_fraction",), limits=(("health.max_truncated", 1.0),)),
@@ -110,8 +114,8 @@ HEALTH = (
     Chart(RATE_OF_LEARNING, ("learning_rate",)),
 )
 COST = (
-    Chart(TIME, ("seconds/",)),
-    Chart(THROUGHPUT, (RATE, SAMPLING_RATE)),
+    Chart(TIME, ("seconds/",), parts=TIMES, is_evened=True),
+    Chart(THROUGHPUT, (RATE, SAMPLING_RATE), is_evened=True),
     Chart(MEMORY_USE, (MEMORY,)),
     Chart(COUNTS, ("groups/",)),
 )
@@ -149,17 +153,22 @@ def curve_section(records: Sequence[Record], timeline: Timeline, recipe: Record)
 def _drawn(
     chart: Chart, records: Sequence[Record], timeline: Timeline, recipe: Record, colours: Mapping[str, str]
 ) -> str:
-    if chart.caption is VERDICTS:
-        return _stack(chart, "outcomes", OUTCOMES, records, timeline)
-    if chart.caption is TIME:
-        return _stack(chart, "seconds", TIMES, records, timeline, multiple=_validation_interval(records))
-    bounds = [limit for key, off in chart.limits for limit in limits(recipe, timeline, key, off=off)]
     names = _names(records, chart.metrics)
+    counted = [record for record in records if any(name in record for name in names)]
+    caption, multiple = chart.caption, _validation_interval(records) if chart.is_evened else 1
+    run = run_length(len(counted), multiple)
+    if run != run_length(len(counted)):
+        caption = replace(caption, text=f"{caption.text} Each point is the mean of {run} steps here.")
+    if chart.parts:
+        parts = _parts(chart, names, counted)
+        steps = [record["step"] for record in counted]
+        return stacked_chart(caption, steps, parts, timeline, high=chart.high, multiple=multiple)
+    bounds = [limit for key, off in chart.limits for limit in limits(recipe, timeline, key, off=off)]
     series = [
         Series(_label(name), _points(records, name), _colour(name, number, len(names), colours))
         for number, name in enumerate(names)
     ]
-    return line_chart(chart.caption, series, timeline, high=chart.high, limits=bounds)
+    return line_chart(caption, series, timeline, high=chart.high, limits=bounds, multiple=multiple)
 
 
 def _derived(record: Record) -> dict[str, float]:
@@ -187,29 +196,16 @@ def _validation_interval(records: Sequence[Record]) -> int:
     return mode(gaps) if gaps else 1
 
 
-def _stack(
-    chart: Chart,
-    first: str,
-    colours: Mapping[str, str],
-    records: Sequence[Record],
-    timeline: Timeline,
-    *,
-    multiple: int = 1,
-) -> str:
-    """The parts of a whole; one that is nowhere is left out, and a name that is not known comes last."""
-    names = [name for name in _names(records, (f"{first}/",)) if name != "seconds/step"]
-    order = {f"{first}/{part}": number for number, part in enumerate(colours)}
-    names.sort(key=lambda name: (order.get(name, len(order)), name))
-    counted = [record for record in records if any(name in record for name in names)]
-    parts = [
-        (_label(name), colours.get(_label(name), "6"), [record.get(name, 0.0) for record in counted]) for name in names
+def _parts(chart: Chart, names: Sequence[str], records: Sequence[Record]) -> list[tuple[str, str, list[float]]]:
+    """Name, colour and values; a part that is nowhere is left out, and one that is not known comes last."""
+    order = {part: number for number, part in enumerate(chart.parts)}
+    found = [
+        (_label(name), chart.parts.get(_label(name), "6"), [record.get(name, 0.0) for record in records])
+        for name in names
+        if name != "seconds/step"
     ]
-    steps = [record["step"] for record in counted]
-    caption, run = chart.caption, run_length(len(steps), multiple)
-    if multiple > 1 and run > 1:
-        caption = replace(caption, text=f"{caption.text} Each point is the mean of {run} steps here.")
-    present = [part for part in parts if any(part[2])]
-    return stacked_chart(caption, steps, present, timeline, high=chart.high, multiple=multiple)
+    found.sort(key=lambda part: (order.get(part[0], len(order)), part[0]))
+    return [part for part in found if any(part[2])]
 
 
 def _names(records: Sequence[Record], wanted: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prorl.report.charts import Caption, Series, line_chart, run_length, short, stacked_chart, ticks
+from prorl.report.charts import Caption, Series, binned, line_chart, run_length, short, stacked_chart, ticks
 from prorl.report.timeline import Limit, Mark, Phase, Timeline
 
 # The drawing is 400 x 220 with margins 46, 16, 30, 24: steps run from x 46 to 384, values from y 196 up to 30.
@@ -145,6 +145,13 @@ def test_runs_of_neighbours() -> None:
     assert [run_length(count) for count in (1, 150, 151, 301, 3000)] == [1, 1, 2, 3, 20]
     # With a validation every 20 steps, each run has the same number of them.
     assert [run_length(count, 20) for count in (150, 400, 3000, 3001)] == [1, 20, 20, 40]
+    # What is left over belongs to the last run: 1 of 301 and 2 of 302 points in runs of 3.
+    assert [(part.step, part.mean) for part in binned([(step, step) for step in range(301)])][-2:] == [
+        (295, 295),
+        (298.5, 298.5),
+    ]
+    assert [(part.low, part.high) for part in binned([(step, step) for step in range(302)])][-1] == (297, 301)
+    assert [(part.step, part.mean) for part in binned([(7, 1.0)], 20)] == [(7, 1.0)]
     figure = stacked_chart(CAPTION, range(400), [("a", "0", [1.0] * 400)], Timeline(0, 399), multiple=20)
     assert len(points(figure, "polygon")[0].split()) == 2 * 20
 

@@ -60,14 +60,21 @@ def test_a_domain_has_one_colour_and_the_mean_lies_on_top() -> None:
 
 def test_a_validation_every_few_steps_makes_no_waves() -> None:
     # Runs of 3 steps would have one validation each or none; runs of 5 have one each: 5 + 1 seconds in all of them.
-    records = [{"step": step, "seconds/rollout": 1.0, "seconds/step": 1.0} for step in range(1, 401)]
+    records = [
+        {"step": step, "seconds/rollout": 1.0, "seconds/step": 1.0, "tokens/generated": 6} for step in range(1, 401)
+    ]
     for record in records[4::5]:
         record |= {"seconds/validate": 1.0, "seconds/step": 2.0}
-    (figure,) = charts(records).values()
+    figure = charts(records)["Time"]
     assert "Each point is the mean of 5 steps here." in "".join(figure.itertext())
     (_, validate) = drawn(figure, "polygon")
     tops = {point.split(",")[1] for point in validate[1].split()[:80]}
     assert (validate[0], len(tops)) == ("area c1", 1)
+    # 6 tokens a second in four steps of five, 3 in the fifth.
+    throughput = charts(records)["Throughput"]
+    assert legend(throughput) == ["of the whole step 5.4", "while sampling 6"]
+    rate = drawn(throughput, "polyline")[1]
+    assert (rate[0], {point.split(",")[1] for point in rate[1].split()}) == ("line c0", {"53.7"})
 
 
 def test_bounds_of_the_recipe() -> None:
