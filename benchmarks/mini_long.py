@@ -44,7 +44,7 @@ def read(folder: Path) -> dict[str, Any]:
         "skipped": sum(step.get("updates_skipped", 0) for step in steps),
         "longest_step": max((step["seconds/step"], step["step"]) for step in steps),
         "median_step": median(step["seconds/step"] for step in steps),
-        "entropy": lowest(steps, "entropy"),
+        "entropy": lowest(steps, "entropy", recipe["health"]["min_entropy"]),
         "validation": validation(steps),
         "places": places,
         "course": [course(steps, place) for place in places[1:]],
@@ -53,14 +53,21 @@ def read(folder: Path) -> dict[str, Any]:
     }
 
 
-def lowest(steps: Sequence[Record], name: str) -> dict[str, float]:
-    """The lowest step, and the lowest mean of a window of steps, with where they were."""
+def lowest(steps: Sequence[Record], name: str, floor: float) -> dict[str, float]:
+    """The lowest step, the number of steps below the floor, and the lowest mean of a window of steps."""
     single = min((step[name], step["step"]) for step in steps if name in step)
     means = [
         (fmean(step[name] for step in steps[end - WINDOW : end] if name in step), steps[end - 1]["step"])
         for end in range(WINDOW, len(steps) + 1)
     ]
-    return {"lowest": single[0], "at": single[1], "lowest_mean": min(means)[0], "mean_at": min(means)[1]}
+    below = sum(step[name] < floor for step in steps if name in step)
+    return {
+        "lowest": single[0],
+        "at": single[1],
+        "steps_below": below,
+        "lowest_mean": min(means)[0],
+        "mean_at": min(means)[1],
+    }
 
 
 def validation(steps: Sequence[Record]) -> dict[str, float]:
@@ -122,7 +129,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         "phases": "; ".join(f"{name} after step {step}" for step, name in result["phases"]),
         "resets": "; ".join(f"{step} {trigger}" for step, trigger in result["resets"]),
         "entropy, floor": f"{result['floor']} nats a token, set in the recipe before the run",
-        "entropy, lowest": f"{entropy['lowest']:.3f} (step {entropy['at']}), "
+        "entropy, lowest": f"{entropy['lowest']:.3f} (step {entropy['at']}; {entropy['steps_below']} steps below), "
         f"lowest mean of {WINDOW} steps {entropy['lowest_mean']:.3f} (to step {entropy['mean_at']})",
         "alarms": str(len(result["alarms"])),
         "updates skipped": f"{result['skipped']:.0f}",
