@@ -37,7 +37,7 @@ def read(folder: Path) -> dict[str, Any]:
         "hours": sum(step["seconds/step"] for step in steps) / 3600,
         "tokens": sum(step["tokens/generated"] for step in steps),
         "floor": recipe["health"]["min_entropy"],
-        "phases": [(event["step"], event["to"]) for event in events if event["event"] == "phase"],
+        "phases": [(event["step"], event["name"]) for event in events if event["event"] == "phase"],
         "resets": [(event["step"], event["trigger"]) for event in events if event["event"] == "reset"],
         "resumed": [event["step"] for event in events if event["event"] == "resume"],
         "alarms": [event for event in events if event["event"] == "alarm"],
