@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
-
 from prorl import schedule
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import is_measured, write_boundary
@@ -312,10 +310,9 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _opening(parts: Parts, folder: Path) -> str:
-    loaded = parts.loaded
-    size = sum(parameter.numel() for parameter in loaded.model.parameters())
-    threads = f", {torch.get_num_threads()} threads" if loaded.device.type == "cpu" else ""
-    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {loaded.device}{threads}, into {folder}"
+    size = sum(parameter.numel() for parameter in parts.loaded.model.parameters())
+    device = parts.describe_device()
+    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {device}, into {folder}"
 
 
 def _last_good(checkpoints: Checkpoints) -> str:
