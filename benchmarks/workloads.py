@@ -65,18 +65,16 @@ _CONTINUOUS: dict[str, Any] = {
     "transformers_continuous_batching_config": {"num_blocks": 512, "max_batch_tokens": 2048},
 }
 """Bounded: left alone it takes its cache from the machine's free memory."""
-_KEEP_MEMORY = {
-    "environment": {
-        "MALLOC_MMAP_THRESHOLD_": "4294967296",
-        "MALLOC_TRIM_THRESHOLD_": "4294967296",
-        "MALLOC_TOP_PAD_": "67108864",
-    }
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "67108864",
 }
-"""glibc: give no memory back to the system, so that it need not be cleared again."""
+"""glibc's environment: give no memory back to the system, so it need not be cleared again. The peers gain by it."""
 CANDIDATES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "trl": {
         "mini": [
-            {"micro_batch": 128, **_KEEP_MEMORY},
+            {"micro_batch": 128, "environment": KEEP_MEMORY},
             {"micro_batch": 128},
             {"micro_batch": 64},
             {"micro_batch": 32},
@@ -87,8 +85,8 @@ CANDIDATES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"micro_batch": 128, **_CONTINUOUS},
         ],
         "tiny3m": [
-            {"micro_batch": 32, **_KEEP_MEMORY},
-            {"micro_batch": 8, **_KEEP_MEMORY},
+            {"micro_batch": 32, "environment": KEEP_MEMORY},
+            {"micro_batch": 8, "environment": KEEP_MEMORY},
             {"micro_batch": 64},
             {"micro_batch": 32},
             {"micro_batch": 16},
