@@ -2,9 +2,11 @@
 
 Passive OpenMP waiting: a spinning thread whose partner has lost its core burns its time in a barrier, which on a shared
 machine costs a factor of four. Fixed thread counts: a sum split another way rounds another way, and a resumed run must
-round as it did before.
+round as it did before. Freed memory stays with the process: an update frees and takes the same large blocks again and
+again, and the system would clear them each time.
 """
 
+import ctypes
 import os
 
 _SETTINGS = {
@@ -21,3 +23,14 @@ _SETTINGS = {
 
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
+_LARGE = 1 << 30
+
+try:
+    _mallopt = ctypes.CDLL(None).mallopt
+except (AttributeError, OSError):
+    pass  # another C library
+else:
+    for _parameter, _bytes in ((_TRIM_THRESHOLD, _LARGE), (_MMAP_THRESHOLD, _LARGE), (_TOP_PAD, 1 << 26)):
+        _mallopt(_parameter, _bytes)

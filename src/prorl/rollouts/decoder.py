@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from prorl.errors import UserError
-from prorl.rollouts.cache import Cache, Own, Prefixes, merged
+from prorl.rollouts.cache import Cache, Context
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
@@ -152,10 +152,10 @@ class Decoder:
             hidden = self._after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
         return self._rms(hidden, self._norm)
 
-    def step(self, tokens: Tensor, positions: Tensor, own: Own, prefixes: Prefixes) -> Tensor:
+    def step(self, tokens: Tensor, positions: Tensor, context: Context) -> Tensor:
         """Hidden states `[B H]` of one token a row, `tokens [B]` at `positions [B]`.
 
-        The token's keys and values go into `own.cache`; the row's prompt is in one of the `prefixes`.
+        The token's keys and values go into the rows' own cache.
         """
         shape = self.shape
         table_cos, table_sin = self._rope(int(positions.max()) + 1)
@@ -164,11 +164,10 @@ class Decoder:
         lines = torch.arange(len(tokens), device=tokens.device)
         for index, layer in enumerate(self._layers):
             q, k, v = self._qkv(layer, hidden, cos, sin)
-            own.cache.keys[index][lines, :, own.column] = k
-            own.cache.values[index][lines, :, own.column] = v
+            context.own.keys[index][lines, :, context.column] = k
+            context.own.values[index][lines, :, context.column] = v
             q = (q * shape.head_size**-0.5).unflatten(1, (shape.kv_heads, -1))
-            mixed = merged(prefixes.attend(q, index), own.attend(q, index))
-            hidden = self._after_attention(layer, hidden, mixed.flatten(1))
+            hidden = self._after_attention(layer, hidden, context.attend(q, index).flatten(1))
         return self._rms(hidden, self._norm)
 
     def _qkv(self, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:

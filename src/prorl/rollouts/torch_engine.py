@@ -16,7 +16,7 @@ from transformers import PretrainedConfig
 from prorl.algorithm.logprobs import token_logprobs
 from prorl.errors import UserError
 from prorl.records import FinishReason, Request, Rollout
-from prorl.rollouts.cache import Cache, Own, Prefix, Prefixes
+from prorl.rollouts.cache import Cache, Context, Prefix, Sharing
 from prorl.rollouts.decoder import Decoder, supports
 from prorl.rollouts.engine import check_length
 from prorl.rollouts.sampler import sample, uniforms
@@ -24,8 +24,6 @@ from prorl.rollouts.sampler import sample, uniforms
 _REFILL_SHARE = 4  # refill when a quarter of the rows is free
 _ALIKE = 0.6
 """Prompts are prefilled together when none is shorter than this share of the longest."""
-_USED = 0.5
-"""A prefix of which fewer of the prompts are in use is cut down to those."""
 _SCORE_CHUNK = 2048
 
 
@@ -34,11 +32,11 @@ class _Rows:
 
     def __init__(self, rows: int, length: int, device: torch.device) -> None:
         self.count = 0
-        self.prompt = np.zeros((rows, 2), dtype=np.int64)
-        """Number of the row's prefix, and its line in that."""
-        self.parts: dict[int, Prefix] = {}
-        self.prefixes: Prefixes | None = None
-        """None where rows or parts have changed since it was made."""
+        self.line = np.zeros(rows, dtype=np.int64)
+        """The row's prompt in `prefix`."""
+        self.prefix: Prefix | None = None
+        self.sharing: Sharing | None = None
+        """None where rows have come or gone since it was made."""
         self.last = torch.zeros(rows, dtype=torch.long, device=device)
         self.position = torch.zeros(rows, dtype=torch.long, device=device)
         self.seed = torch.zeros(rows, dtype=torch.long, device=device)
@@ -108,12 +106,16 @@ class TorchEngine:
                     continue
             if rows.count == 0 and exhausted:
                 return
-            live = slice(0, rows.count)
-            rows.prefixes = rows.prefixes or _grouped(rows, self._device)
-            own = Own(self._own(1), rows.written[live] - 1)
-            hidden = self._decoder.step(rows.last[live], rows.position[live], own, rows.prefixes)
-            self._write(rows, live, self._decoder.head(hidden), temperature, top_p)
+            self._step(rows, temperature, top_p)
             yield from self._retire(rows)
+
+    def _step(self, rows: _Rows, temperature: float, top_p: float) -> None:
+        """One more token for each row."""
+        live = slice(0, rows.count)
+        rows.sharing = rows.sharing or _sharing(rows, self._device)
+        context = Context(rows.sharing, self._own(1), rows.written[live] - 1)
+        hidden = self._decoder.step(rows.last[live], rows.position[live], context)
+        self._write(rows, live, self._decoder.head(hidden), temperature, top_p)
 
     def _own(self, length: int) -> Cache:
         """The rows' own cache, which holds responses of at least that length."""
@@ -140,14 +142,19 @@ class TorchEngine:
             free -= take
             if take < len(request.seeds):
                 waiting.appendleft(_rest(request, take))
-        if sum(map(len, rows.parts.values())) + len(batch) > self._num_rows:
-            _drop_unused(rows, self._device, 1.0)
         self._own(max(request.sampling.max_tokens for request, _ in batch))
-        for part in _chunks(batch, self._num_rows * self._max_length // 4):
-            self._prefill(part, rows)
+        rows.prefix, rows.sharing = self._joined(batch, rows), None
         yield from self._retire(rows)
 
-    def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows) -> None:
+    def _joined(self, batch: list[tuple[Request, range]], rows: _Rows) -> Prefix:
+        """The prompts that rows continue, with those of the batch after them."""
+        parts = _prompts_in_use(rows, self._device)
+        for part in _chunks(batch, self._num_rows * self._max_length // 4):
+            parts.append(self._prefill(part, rows, first=sum(len(lines) for _, lines in parts)))
+        return Prefix.joined(parts)
+
+    def _prefill(self, batch: list[tuple[Request, range]], rows: _Rows, first: int) -> tuple[Prefix, Tensor]:
+        """The prompts, which will stand from line `first` on; draws the first token of their rows."""
         lengths = torch.tensor([len(request.tokens) for request, _ in batch], device=self._device)
         width = int(lengths.max())
         padded = np.zeros((len(batch), width), dtype=np.int64)
@@ -159,10 +166,7 @@ class TorchEngine:
         copies = torch.tensor([len(indices) for _, indices in batch], device=self._device)
         owner = torch.repeat_interleave(torch.arange(len(batch), device=self._device), copies)
         start, stop = rows.count, rows.count + len(owner)
-        number = max(rows.parts, default=-1) + 1
-        rows.parts[number] = Prefix(prompts, lengths)
-        rows.prompt[start:stop, 0], rows.prompt[start:stop, 1] = number, owner.cpu().numpy()
-        rows.prefixes = None
+        rows.line[start:stop] = first + owner.cpu().numpy()
         seeds = [request.seeds[i] for request, indices in batch for i in range(len(indices))]
         limits = [request.sampling.max_tokens for request, indices in batch for _ in indices]
         rows.seed[start:stop] = torch.tensor(seeds, dtype=torch.long)
@@ -173,6 +177,7 @@ class TorchEngine:
         rows.count = stop
         sampling = batch[0][0].sampling
         self._write(rows, slice(start, stop), logits[owner], sampling.temperature, sampling.top_p)
+        return Prefix(prompts, lengths), torch.arange(len(batch), device=self._device)
 
     def _write(self, rows: _Rows, where: slice, logits: Tensor, temperature: float, top_p: float) -> None:
         """Draw a token for each row and append it."""
@@ -215,11 +220,12 @@ class TorchEngine:
             cache = self._own(1)
             cache.keys[:, to, :, :length] = cache.keys[:, source, :, :length]
             cache.values[:, to, :, :length] = cache.values[:, source, :, :length]
-            rows.prompt[holes] = rows.prompt[movers]
+            rows.line[holes] = rows.line[movers]
             for hole, mover in zip(holes, movers, strict=True):
                 rows.owner[hole] = rows.owner[mover]
-        rows.count = keep
-        _drop_unused(rows, self._device, _USED)
+        rows.count, rows.sharing = keep, None
+        if keep == 0:
+            rows.prefix = None
 
     @torch.inference_mode()
     def score(self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], temperature: float) -> list[Tensor]:
@@ -238,36 +244,27 @@ class TorchEngine:
         return results
 
 
-def _drop_unused(rows: _Rows, device: torch.device, share: float) -> None:
-    """Give up the prompts that no row continues, in the prefixes that use less than `share` of theirs."""
-    rows.prefixes = None
-    live = rows.prompt[: rows.count]
-    for number, prefix in list(rows.parts.items()):
-        mine = np.flatnonzero(live[:, 0] == number)
-        lines, renumbered = np.unique(live[mine, 1], return_inverse=True)
-        if len(lines) == 0:
-            del rows.parts[number]
-        elif len(lines) < share * len(prefix):
-            rows.parts[number] = prefix.keep(torch.from_numpy(lines).to(device))
-            live[mine, 1] = renumbered
+def _prompts_in_use(rows: _Rows, device: torch.device) -> list[tuple[Prefix, Tensor]]:
+    """The prefix with the lines that rows continue, numbered anew; so prompts never take more room than their rows."""
+    if rows.prefix is None:
+        return []
+    lines, renumbered = np.unique(rows.line[: rows.count], return_inverse=True)
+    rows.line[: rows.count] = renumbered
+    return [(rows.prefix, torch.from_numpy(lines).to(device))]
 
 
-def _grouped(rows: _Rows, device: torch.device) -> Prefixes:
-    """The rows of each prompt, in a table a prefix."""
-    live = rows.prompt[: rows.count]
-    members, place, done = [], np.zeros(rows.count, dtype=np.int64), 0
-    for number, prefix in rows.parts.items():
-        mine = np.flatnonzero(live[:, 0] == number)
-        mine = mine[np.argsort(live[mine, 1], kind="stable")]
-        lines = live[mine, 1]
-        counts = np.bincount(lines, minlength=len(prefix))
-        column = np.arange(len(mine)) - (np.cumsum(counts) - counts)[lines]
-        table = np.zeros((len(prefix), counts.max()), dtype=np.int64)
-        table[lines, column] = mine
-        place[mine] = done + lines * table.shape[1] + column
-        done += table.size
-        members.append(torch.from_numpy(table).to(device))
-    return Prefixes(list(rows.parts.values()), members, torch.from_numpy(place).to(device))
+def _sharing(rows: _Rows, device: torch.device) -> Sharing:
+    """The table of the rows of each prompt."""
+    assert rows.prefix is not None
+    line = rows.line[: rows.count].copy()
+    order = np.argsort(line, kind="stable")
+    counts = np.bincount(line, minlength=len(rows.prefix))
+    column = np.empty_like(line)
+    column[order] = np.arange(len(line)) - (np.cumsum(counts) - counts)[line[order]]
+    members = np.zeros((len(rows.prefix), counts.max()), dtype=np.int64)
+    members[line, column] = np.arange(len(line))
+    place = line * members.shape[1] + column
+    return Sharing(rows.prefix, *(torch.from_numpy(x).to(device) for x in (members, place, line)))
 
 
 def _distribution(request: Request) -> tuple[float, float]:
