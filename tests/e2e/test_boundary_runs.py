@@ -49,7 +49,7 @@ def test_an_older_measurement_is_not_taken_for_that_of_the_last_step(recipe, tmp
     assert measured(out)["asked"]["step"] == 1
     run(out, recipe, "train.steps=2", "evaluation.boundary_samples=0", resume=True)
     assert measured(out)["asked"]["step"] == 1
-    assert "Measured after step 1." in (out / "report.html").read_text()
+    assert "answers each, after step 1." in (out / "report.html").read_text()
     run(out, recipe, "train.steps=2", "evaluation.boundary_samples=2", resume=True)
     assert measured(out)["asked"]["step"] == 2
 
