@@ -22,7 +22,7 @@ from prorl.assembly import Parts, boundary_steps, make_engine, make_verifiers
 from prorl.checkpoint import Checkpoints
 from prorl.config import Config, Run
 from prorl.durable import replace_file
-from prorl.errors import RunFailed
+from prorl.errors import RunFailed, UserError
 from prorl.evaluation.boundary import ProblemCounts
 from prorl.evaluation.measure import boundary_problems, boundary_result, count_answers
 from prorl.models import LoadedModel
@@ -67,6 +67,8 @@ def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[st
     config, seed = parts.phase.config, parts.run.train.seed
     phase, between = parts.run.phases.index(config), _between(parts, step)
     roles = ("base", *between, "trained")
+    for role in between:  # said before hours of sampling
+        _checkpoint_weights(parts.checkpoints.folder, role)
 
     def count(role: str) -> list[ProblemCounts]:
         _load(parts, role)
@@ -103,7 +105,11 @@ def _load(parts: Parts, role: str) -> None:
 
 def _checkpoint_weights(folder: Path, step: str) -> Mapping[str, Tensor]:
     checkpoints = Checkpoints(folder, keep=1)
-    return checkpoints.load_weights(checkpoints.at(int(step)), "policy")
+    path = checkpoints.at(int(step))
+    try:
+        return checkpoints.load_weights(path, "policy")
+    except UserError as error:
+        raise UserError(f"{error}; delete {path} to measure the boundary without it") from None
 
 
 def _count(

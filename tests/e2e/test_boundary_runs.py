@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from prorl.assembly import open_run
 from prorl.boundary_run import _Beside, _load, _Order
+from prorl.errors import UserError
 from prorl.interrupt import Interrupted
 from prorl.recipe import load_run
 from prorl.train import train
@@ -118,7 +119,14 @@ def test_checkpoints_on_the_way_stay_and_are_measured_too(recipe, tmp_path, monk
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     run(tmp_path / "one", recipe, *options, *two)
     assert measured(tmp_path / "one") == result
-    shutil.rmtree(tmp_path / "one/checkpoints/step_2")
+    torn = tmp_path / "one/checkpoints/step_2"
+    (tmp_path / "one/boundary.json").unlink()
+    os.truncate(torn / "policy/model.safetensors", 1000)
+    with pytest.raises(
+        UserError, match=r"step_2 is refused: .*torn; delete .*step_2 to measure"
+    ):
+        run(tmp_path / "one", recipe, *options, *two, resume=True)
+    shutil.rmtree(torn)
     run(tmp_path / "one", recipe, *options, *two, resume=True)
     assert measured(tmp_path / "one")["summary"]["checkpoints"] == [4]
 

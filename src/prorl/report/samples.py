@@ -81,17 +81,17 @@ def _offsets(path: Path) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     offset = 0
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             # A line without its end is one that is being written, or that a crash cut short.
             if line.endswith(b"\n"):
-                step = _step_of(path, line)
+                step = _step_of(f"{path}, line {number}", line)
                 if step is not None and len(found.setdefault(step, [])) < MAX_ROLLOUTS:
                     found[step].append(offset)
             offset += len(line)
     return found
 
 
-def _step_of(path: Path, line: bytes) -> int | None:
+def _step_of(place: str, line: bytes) -> int | None:
     try:
         record = json.loads(line)
         if isinstance(record, dict):
@@ -99,7 +99,7 @@ def _step_of(path: Path, line: bytes) -> int | None:
             return step if isinstance(step, int) else None
     except ValueError:
         pass
-    raise UserError(f"{path}: a line is not a JSON object; remove that line or the file")
+    raise UserError(f"{place}: not a JSON object; remove that line or the file")
 
 
 def _spread(marks: Sequence[Mark], most: int) -> list[Mark]:

@@ -89,7 +89,7 @@ def test_a_file_larger_than_what_is_shown_of_it(tmp_path: Path) -> None:
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "samples.jsonl"
     path.write_bytes(json.dumps(sample(1)).encode() + b"\n" + line.encode("latin-1") + b"\n")
-    with pytest.raises(UserError, match=r"samples\.jsonl: a line is not a JSON object"):
+    with pytest.raises(UserError, match=r"samples\.jsonl, line 2: not a JSON object"):
         sample_section(path, Timeline(1, 1))
 
 
