@@ -122,9 +122,7 @@ def test_checkpoints_on_the_way_stay_and_are_measured_too(recipe, tmp_path, monk
     torn = tmp_path / "one/checkpoints/step_2"
     (tmp_path / "one/boundary.json").unlink()
     os.truncate(torn / "policy/model.safetensors", 1000)
-    with pytest.raises(
-        UserError, match=r"step_2 is refused: .*torn; delete .*step_2 to measure"
-    ):
+    with pytest.raises(UserError, match=r"step_2 is refused: .*torn; delete .*step_2 to measure"):
         run(tmp_path / "one", recipe, *options, *two, resume=True)
     shutil.rmtree(torn)
     run(tmp_path / "one", recipe, *options, *two, resume=True)
