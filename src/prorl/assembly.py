@@ -4,7 +4,6 @@
 """
 
 import logging
-import os
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,6 @@ from prorl.prompts.sources import is_missing, no_such_file
 from prorl.prompts.template import Template
 from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
-from prorl.replicas import Replicas, SplitEngine
 from prorl.rewards.verifier import VerifierPool
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.generate_engine import GenerateEngine
@@ -74,7 +72,7 @@ def _torch_engine(loaded: LoadedModel, config: Config) -> Engine:
         loaded.model.config,
         eos_ids=loaded.eos_ids,
         max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
-        token_budget=config.rollouts.token_budget // config.model.processes,
+        token_budget=config.rollouts.token_budget,
         dtype=loaded.dtype,
         device=loaded.device,
     )
@@ -85,7 +83,7 @@ def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
         loaded.model,
         eos_ids=loaded.eos_ids,
         max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
-        token_budget=config.rollouts.token_budget // config.model.processes,
+        token_budget=config.rollouts.token_budget,
         dtype=loaded.dtype,
     )
 
@@ -160,18 +158,11 @@ def open_data(
 
 
 def open_phase(
-    loaded: LoadedModel,
-    config: Config,
-    seed: int,
-    held_out: frozenset[str],
-    progress: Callable[[str], None],
-    replicas: Replicas | None = None,
+    loaded: LoadedModel, config: Config, seed: int, held_out: frozenset[str], progress: Callable[[str], None]
 ) -> PhaseParts:
     """Build the parts of a phase, its stream at the start."""
     problems = validation_problems(config) if config.evaluation.every else []
     engine = make_engine(loaded, config)
-    if replicas:
-        engine = SplitEngine(engine, replicas, config)
     stream, template, verifiers = open_data(loaded, config, seed, held_out)  # last, for it starts processes
     pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
     return PhaseParts(config, template, engine, verifiers, problems, pool)
@@ -191,8 +182,6 @@ class Parts:
     loaded: LoadedModel
     learner: TorchLearner
     checkpoints: Checkpoints
-    replicas: Replicas | None
-    """Where the recipe asks for several processes."""
     phase: PhaseParts
     sampling: Callable[[str], None]
     progress: Callable[[str], None]
@@ -206,19 +195,10 @@ class Parts:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.phase.close()
-        if self.replicas:
-            self.replicas.close()
 
     @property
     def pool(self) -> Pool:
         return self.phase.pool
-
-    def describe_device(self) -> str:
-        """Where the run computes, for people."""
-        device, processes = self.loaded.device, self.run.model.processes
-        if device.type != "cpu":
-            return str(device)
-        return f"{device}, {f'{processes} processes of ' if processes > 1 else ''}{torch.get_num_threads()} threads"
 
     def sync(self) -> None:
         """Bring the engine to the learner's weights."""
@@ -249,13 +229,10 @@ class Parts:
     def enter_phase(self, config: Config) -> None:
         """Rebuild what the new phase's recipe changes; the stream goes on at its position."""
         old = self.phase
-        new = self._open_phase(config)
+        new = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
         new.pool.carry_over(old.pool)
         self.phase = new
         old.close()
-
-    def _open_phase(self, config: Config) -> PhaseParts:
-        return open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling, self.replicas)
 
     def save(self, state: ScheduleState, *, reset: bool) -> Path:
         """Write the checkpoint of the step that `state` has completed."""
@@ -286,7 +263,7 @@ class Parts:
         config = schedule.phase(self.run, state)
         if config is not self.phase.config:
             self.phase.close()
-            self.phase = self._open_phase(config)
+            self.phase = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
         self.phase.pool.load_state_dict(snapshot.state["pool"])
         return state
 
@@ -303,20 +280,18 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     if missing := missing_files(run):  # before the model, which may be a long download
         name, section = next(iter(missing.items()))
         raise no_such_file(section, name, len(missing))
-    processes = run.model.processes
-    if run.model.threads or processes > 1:
-        torch.set_num_threads(run.model.threads or max(1, (os.cpu_count() or 1) // processes))
+    if run.model.threads:
+        torch.set_num_threads(run.model.threads)
     loaded = models.load(run.model)
     config = run.phases[0]
-    replicas = Replicas(loaded, config) if processes > 1 else None
-    learner = TorchLearner(loaded, config, progress, replicas)
+    learner = TorchLearner(loaded, config, progress)
     base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     held_out = held_out_texts(run)
     for later in run.phases[1:]:
         open_data(loaded, later, run.train.seed, held_out)[-1].close()  # what is wrong is said now, not after days
-    phase = open_phase(loaded, config, run.train.seed, held_out, sampling, replicas)
-    return Parts(run, loaded, learner, checkpoints, replicas, phase, sampling, progress, base, held_out)
+    phase = open_phase(loaded, config, run.train.seed, held_out, sampling)
+    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base, held_out)
 
 
 def host_bytes() -> int:

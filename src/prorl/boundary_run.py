@@ -61,8 +61,7 @@ def is_measured(parts: Parts, folder: Path, step: int) -> bool:
 def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[str], None]) -> dict[str, Any]:
     """Measure base, checkpoints in between and trained model, and write `boundary.json`; `progress` may raise.
 
-    On a CPU with a core to spare a second process measures the first half of them at the same time; with several
-    processes each takes a share of every one.
+    On a CPU with a core to spare a second process measures the first half of them at the same time.
     """
     config, seed = parts.phase.config, parts.run.train.seed
     phase, between = parts.run.phases.index(config), _between(parts, step)
@@ -74,8 +73,7 @@ def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[st
         _load(parts, role)
         return _count(parts.loaded, parts.phase.engine, parts.run.phases[: phase + 1], role, seed, progress)
 
-    spare = parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1)
-    if spare and not parts.replicas:
+    if parts.loaded.device.type == "cpu" and torch.get_num_threads() < (os.cpu_count() or 1):
         first = roles[: len(roles) // 2]
         with _Beside(_Order(parts.run, phase, first, parts.checkpoints.folder)) as beside:
             last = {role: count(role) for role in roles[len(first) :]}

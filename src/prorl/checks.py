@@ -71,12 +71,11 @@ def _lengths(config: Config) -> Iterator[str]:
             f"reward.soft_buffer_tokens = {buffer}: must be above 0 and below rollouts.max_response_tokens ({response})"
             ' for reward.truncation = "soft"'
         )
-    longest, processes = config.data.max_prompt_tokens + response, config.model.processes
-    if budget < longest * processes:
-        each = f" for each of model.processes = {processes}" if processes > 1 else ""
+    longest = config.data.max_prompt_tokens + response
+    if budget < longest:
         yield (
             f"rollouts.token_budget = {budget}: must hold one rollout, "
-            f"data.max_prompt_tokens + rollouts.max_response_tokens ({longest}){each}"
+            f"data.max_prompt_tokens + rollouts.max_response_tokens ({longest})"
         )
 
 

@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
             help="change an option, as loss.clip_high=0.28; may be repeated",
         )
     plan = by_name["plan"]
-    plan.add_argument("--devices", type=int, metavar="N", help="devices that share the work (default: one a process)")
+    plan.add_argument("--devices", type=int, default=1, metavar="N", help="devices that share the work (default: 1)")
     plan.add_argument("--flops", type=float, metavar="X", help="peak operations a second of a device, as 989e12")
     plan.add_argument("--tokens-per-second", type=float, metavar="X", help="tokens that a device samples a second")
     plan.add_argument("--response-tokens", type=float, metavar="N", help="mean response (default: half of its limit)")

@@ -27,9 +27,7 @@ class Model:
     device: str = option("auto", choices=("auto", "cpu", "cuda"))
     """`auto` takes the GPU where there is one."""
     threads: int = option(0, low=0, high=1024)
-    """CPU threads of each process; 0 takes the machine's cores, shared among `processes`."""
-    processes: int = option(1, low=1, high=64)
-    """Processes that sample and compute gradients side by side, on a CPU only; each packs `learner.token_budget`."""
+    """CPU threads of the process; 0 takes the machine's cores."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

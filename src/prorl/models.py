@@ -73,10 +73,9 @@ def mini_base_path() -> Path:
 def resolve_device(options: config.Model) -> torch.device:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UserError("model.device = cuda: this machine has no CUDA device; use auto or cpu")
-    on_gpu = options.device != "cpu" and torch.cuda.is_available()
-    if on_gpu and options.processes > 1:
-        raise UserError(f"model.processes = {options.processes}: must be 1 on a GPU; or set model.device = cpu")
-    return torch.device("cuda" if on_gpu else "cpu")
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(options.device)
 
 
 def resolve_dtype(options: config.Model, device: torch.device) -> torch.dtype:

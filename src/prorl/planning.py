@@ -143,20 +143,17 @@ def num_passes(config: Config) -> float:
 
 
 def memory(config: Config, size: Size) -> dict[str, float]:
-    """Bytes by use, all on one device; most of what is large, and no temporaries of the allocator.
-
-    Of several processes each has an engine, gradients, activations and log-probs of its own; they share the cache.
-    """
-    parameters, processes = size.parameters, config.model.processes
+    """Bytes by use, all on one device; most of what is large, and no temporaries of the allocator."""
+    parameters = size.parameters
     parts: dict[str, float] = {
         "policy": parameters * MASTER_BYTES,
-        "gradients": processes * parameters * MASTER_BYTES,
+        "gradients": parameters * MASTER_BYTES,
         "AdamW": parameters * ADAM_BYTES,
         "reference": parameters * MASTER_BYTES,
-        "engine": processes * parameters * size.itemsize,
+        "engine": parameters * size.itemsize,
         "cache": cache_rows(config) * longest_row(config) * size.cache_bytes,
-        "activations": processes * micro_batch_tokens(config) * activation_bytes(config, size),
-        "log-probs": processes * (config.learner.logprob_chunk + size.hidden) * size.vocabulary * MASTER_BYTES,
+        "activations": micro_batch_tokens(config) * activation_bytes(config, size),
+        "log-probs": (config.learner.logprob_chunk + size.hidden) * size.vocabulary * MASTER_BYTES,
     }
     if size.itemsize < MASTER_BYTES:
         parts["16-bit copy"] = parameters * size.itemsize
@@ -170,8 +167,7 @@ def longest_row(config: Config) -> int:
 
 def cache_rows(config: Config) -> int:
     """Rollouts that the engine samples at a time."""
-    processes = config.model.processes
-    return config.rollouts.token_budget // processes // longest_row(config) * processes
+    return config.rollouts.token_budget // longest_row(config)
 
 
 def micro_batch_tokens(config: Config) -> int:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from prorl import schedule
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import is_measured, write_boundary
@@ -310,9 +312,10 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _opening(parts: Parts, folder: Path) -> str:
-    size = sum(parameter.numel() for parameter in parts.loaded.model.parameters())
-    device = parts.describe_device()
-    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {device}, into {folder}"
+    loaded = parts.loaded
+    size = sum(parameter.numel() for parameter in loaded.model.parameters())
+    threads = f", {torch.get_num_threads()} threads" if loaded.device.type == "cpu" else ""
+    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {loaded.device}{threads}, into {folder}"
 
 
 def _last_good(checkpoints: Checkpoints) -> str:

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = load_run(arguments.recipe, arguments.overrides)
     size = measured(plan.model)
     machine = planning.H100 if planning.is_for_gpu(plan.model, size) else planning.CPU_CORE
-    for line in describe(plan, size, _assumed(arguments, machine, plan.model.processes)):
+    for line in describe(plan, size, _assumed(arguments, machine)):
         sys.stdout.write(line + "\n")
     return 0
 
@@ -37,8 +37,8 @@ def measured(options: Model) -> Size:
     return size
 
 
-def _assumed(arguments: argparse.Namespace, machine: Machine, processes: int) -> Assumptions:
-    """What the options of the command say, and else the defaults: a device for each process."""
+def _assumed(arguments: argparse.Namespace, machine: Machine) -> Assumptions:
+    """What the options of the command say, and else the defaults."""
     bounds = {"devices": 1 << 20, "flops": 1e21, "tokens_per_second": 1e12, "response_tokens": 1e9, "acceptance": 1.0}
     for name, most in bounds.items():
         value = vars(arguments)[name]
@@ -48,7 +48,7 @@ def _assumed(arguments: argparse.Namespace, machine: Machine, processes: int) ->
         machine = replace(machine, name="device", flops=arguments.flops)
     return Assumptions(
         machine=machine,
-        devices=arguments.devices or processes,
+        devices=arguments.devices,
         acceptance=arguments.acceptance,
         response_tokens=arguments.response_tokens or 0.0,
         tokens_per_second=arguments.tokens_per_second or 0.0,
@@ -61,9 +61,6 @@ def describe(plan: Run, size: Size, assumed: Assumptions) -> Iterator[str]:
     phases = f"{len(plan.phases)} phase{'s' * (len(plan.phases) > 1)}"
     yield f"recipe      {plan.name}: {phases}, {plan.train.steps} steps"
     yield f"model       {plan.model.path}: {size.parameters:,} parameters, vocabulary {size.vocabulary:,}{known}"
-    if plan.model.processes > 1:
-        threads = f"{plan.model.threads} threads each" if plan.model.threads else "the cores shared among them"
-        yield f"processes   {plan.model.processes} on one CPU, {threads}"
     missing = missing_files(plan)
     if missing:
         yield f"data        not found here: {', '.join(missing)}"

@@ -1,16 +1,12 @@
-"""Stage 6, the seams: what a learner is, and what it knows of processes that share its work.
+"""Stage 6, the seam: what a learner is. `torch_learner.py` implements it on one device."""
 
-`torch_learner.py` implements the first on one device, `replicas.py` the second.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from prorl.config import Config
-from prorl.records import Batch, Row
+from prorl.records import Batch
 
 
 @runtime_checkable
@@ -41,56 +37,3 @@ class Learner(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; refuses missing or unknown names."""
         ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Share:
-    """The part of a mini-batch that one process computes."""
-
-    rows: Sequence[Row]
-    num_tokens: int
-    """Loss tokens of the whole mini-batch."""
-    is_first: bool
-    """Of the first mini-batch, whose own log-probs are the old policy's."""
-    old: Sequence[Tensor] = ()
-    """The old policy's log-probs in the order of the share's packs; empty where they were not measured."""
-
-
-class Others(Protocol):
-    """Processes beside this one that hold the same weights."""
-
-    @property
-    def count(self) -> int: ...
-
-    @property
-    def gradients(self) -> Sequence[Sequence[Tensor]]:
-        """Each process's, in the order of the policy's parameters, after it has accumulated a share."""
-        ...
-
-    def share(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Be told of the parameters to hold in memory of all: the policy's, then the reference's."""
-        ...
-
-    def start(self, task: str, work: Sequence[tuple[Any, ...]]) -> None:
-        """Give the i-th process a task, a method of the learner, with the i-th arguments."""
-        ...
-
-    def finish(self) -> Sequence[Any]:
-        """Wait for the tasks; their results in order."""
-        ...
-
-
-class Nobody:
-    """No process beside this one."""
-
-    gradients: Sequence[Sequence[Tensor]] = ()
-    count = 0
-
-    def share(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Nothing to do."""
-
-    def start(self, task: str, work: Sequence[tuple[Any, ...]]) -> None:
-        assert not work
-
-    def finish(self) -> Sequence[Any]:
-        return ()

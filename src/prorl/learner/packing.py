@@ -106,22 +106,6 @@ def micro_batches(rows: Sequence[Row], token_budget: int) -> list[tuple[Row, ...
     return [tuple(part) for part in packs]
 
 
-def shares(rows: Sequence[Row], count: int) -> list[list[Row]]:
-    """`rows` in at most `count` runs of about as many tokens each, none of them empty; prompts count once."""
-    costs = np.array(
-        [
-            len(row.response_tokens)
-            + (0 if number and row.prompt_tokens == rows[number - 1].prompt_tokens else len(row.prompt_tokens))
-            for number, row in enumerate(rows)
-        ]
-    )
-    middles = costs.cumsum() - costs / 2
-    runs: list[list[Row]] = [[] for _ in range(count)]
-    for row, place in zip(rows, middles * count // costs.sum(), strict=True):
-        runs[int(place)].append(row)
-    return [run for run in runs if run]
-
-
 @dataclass(slots=True)
 class _Piece:
     """A prompt, or the tokens of a response that predict something; `before` is the response's prompt."""

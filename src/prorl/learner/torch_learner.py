@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,8 +15,7 @@ from prorl.algorithm.logprobs import token_logprobs
 from prorl.algorithm.loss import BEHAVIOUR_WEIGHTS, clip_masks, clipped_policy_loss, importance_ratio, token_mean
 from prorl.config import Config
 from prorl.errors import UserError
-from prorl.learner.learner import Nobody, Others, Share
-from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack, shares
+from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack
 from prorl.models import LoadedModel, head_weight
 from prorl.records import Batch, Row
 
@@ -28,14 +26,9 @@ class TorchLearner:
     """`Learner` for one CPU or one GPU, any transformers model that takes its attention from the registry."""
 
     def __init__(
-        self,
-        loaded: LoadedModel,
-        config: Config,
-        progress: Callable[[str], None] = lambda text: None,
-        others: Others | None = None,
+        self, loaded: LoadedModel, config: Config, progress: Callable[[str], None] = lambda text: None
     ) -> None:
-        """`others` take shares of every pass over the weights; optimizer and decisions are here."""
-        self._progress, self._others = progress, others or Nobody()
+        self._progress = progress
         self._model, self._device, self._dtype = loaded.model, loaded.device, loaded.dtype
         if not self._model._supports_attention_backend:
             raise UserError(f"{type(self._model).__name__}: its attention cannot be replaced, so it cannot be packed")
@@ -51,7 +44,6 @@ class TorchLearner:
         self._optimizer = self._new_optimizer(config)
         self.version = 0
         """Counts the changes of the policy in this process."""
-        self._others.share(self.parameters())
 
     def _new_optimizer(self, config: Config) -> torch.optim.AdamW:
         options = config.optimizer
@@ -70,16 +62,24 @@ class TorchLearner:
             options = config.optimizer
             group.update(lr=learning_rate, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay)
         totals: dict[str, float] = defaultdict(float)
-        work = [_shared_out(rows, 1 + self._others.count, number == 0) for number, rows in enumerate(batch.minibatches)]
-        self.begin(config)
+        old: list[list[Tensor] | None] = [None] * len(batch.minibatches)
+        self._model.train(config.learner.activation_checkpointing)
+        for module in self._model.modules():
+            if isinstance(module, nn.Dropout):
+                module.eval()  # the trained policy is the one that was sampled from
         needs_reference = config.loss.kl_coefficient > 0
         if needs_reference:
             self._reference.to(self._device)
-        for index in range(len(work)):
-            self._progress(f"update {index + 1}/{len(work)}")
-            finite = self._accumulate_all(work[index], config, totals)
-            if index == 0 and _engine_kl(totals) >= config.loss.engine_logprobs_below:
-                work[1:] = [self._with_old_logprobs(rest, config) for rest in work[1:]]
+        for index, rows in enumerate(batch.minibatches):
+            self._progress(f"update {index + 1}/{len(batch.minibatches)}")
+            packs = [pack(part, self._device) for part in micro_batches(rows, config.learner.token_budget)]
+            if index == 0:
+                first = self._accumulate(packs, None, config, totals, measure_engine=True)
+                if totals["engine"] / max(totals["engine_tokens"], 1.0) >= config.loss.engine_logprobs_below:
+                    old[1:] = [self._old_logprobs(rest, config) for rest in batch.minibatches[1:]]
+                finite = first
+            else:
+                finite = self._accumulate(packs, old[index], config, totals, measure_engine=False)
             self._step(finite, config, totals)
         self._model.eval()
         self.version += 1
@@ -87,52 +87,34 @@ class TorchLearner:
             self._reference.to(self._reference_home)
         return _metrics(totals, config)
 
-    def begin(self, config: Config) -> None:
-        """Put the policy into the mode in which `accumulate` takes it."""
-        self._model.train(config.learner.activation_checkpointing)
-        for module in self._model.modules():
-            if isinstance(module, nn.Dropout):
-                module.eval()  # the trained policy is the one that was sampled from
+    def _accumulate(
+        self,
+        packs: Sequence[Pack],
+        old: list[Tensor] | None,
+        config: Config,
+        totals: dict[str, float],
+        *,
+        measure_engine: bool,
+    ) -> bool:
+        """Backward over a mini-batch's packs; False when a loss was not finite.
 
-    def _accumulate_all(self, work: Sequence[Share], config: Config, totals: dict[str, float]) -> bool:
-        """Backward over a mini-batch, its first share here; gradients and totals are added in the shares' order."""
-        self._others.start("accumulate", [(share, config) for share in work[1:]])
-        finite = self.accumulate(work[0], config, totals)
-        for (also_finite, theirs), gradients in zip(self._others.finish(), self._others.gradients, strict=False):
-            finite = finite and also_finite
-            for name, value in theirs.items():
-                totals[name] += value
-            for parameter, gradient in zip(self._model.parameters(), gradients, strict=True):
-                if parameter.grad is not None:
-                    parameter.grad += gradient
-        return finite
-
-    def _with_old_logprobs(self, work: Sequence[Share], config: Config) -> list[Share]:
-        """The shares of a later mini-batch with the policy's log-probs before the first update."""
-        self._others.start("old_logprobs", [(share, config) for share in work[1:]])
-        measured = [self.old_logprobs(work[0], config), *self._others.finish()]
-        return [replace(share, old=old) for share, old in zip(work, measured, strict=True)]
-
-    def accumulate(self, share: Share, config: Config, totals: dict[str, float]) -> bool:
-        """Backward over the packs of a share; False when a loss was not finite.
-
-        Where the old policy's log-probs were not measured the first mini-batch is on-policy, and a later one takes the
-        engine's.
+        `old` are the old policy's log-probs where they were measured. Without them the first mini-batch is on-policy,
+        and a later one takes the engine's.
         """
+        num_tokens = sum(part.num_targets for part in packs)
         finite = True
-        for index, rows in enumerate(micro_batches(share.rows, config.learner.token_budget)):
-            part = pack(rows, self._device)
+        for index, part in enumerate(packs):
             logprobs, entropy = self._logprobs(self._model, part, config)
-            if share.old:
-                old_logprobs = share.old[index]
+            if old is not None:
+                old_logprobs = old[index]
             else:
-                old_logprobs = logprobs.detach() if share.is_first else part.behaviour_logprobs
-            loss = self._loss(part, logprobs, old_logprobs, share.num_tokens, config, totals)
+                old_logprobs = logprobs.detach() if measure_engine else part.behaviour_logprobs
+            loss = self._loss(part, logprobs, old_logprobs, num_tokens, config, totals)
             finite = finite and bool(torch.isfinite(loss))
             loss.backward()
             totals["entropy"] += float(entropy.sum())
             totals["tokens"] += part.num_targets
-            if share.is_first:
+            if measure_engine:
                 totals["engine"] += float(KL["k3"](part.behaviour_logprobs, logprobs.detach()).sum())
                 totals["engine_tokens"] += part.num_targets
         return finite
@@ -180,9 +162,9 @@ class TorchLearner:
         )
 
     @torch.no_grad()
-    def old_logprobs(self, share: Share, config: Config) -> list[Tensor]:
-        """The policy's log-probs of a share, in the order of its packs."""
-        packs = (pack(part, self._device) for part in micro_batches(share.rows, config.learner.token_budget))
+    def _old_logprobs(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
+        """The policy's log-probs of a later mini-batch, before the first update, in the order of its packs."""
+        packs = (pack(part, self._device) for part in micro_batches(rows, config.learner.token_budget))
         return [self._logprobs(self._model, part, config)[0] for part in packs]
 
     def _step(self, finite: bool, config: Config, totals: dict[str, float]) -> None:
@@ -215,10 +197,6 @@ class TorchLearner:
         if config.reset.optimizer == "clear":
             self._optimizer = self._new_optimizer(config)
 
-    def parameters(self) -> list[nn.Parameter]:
-        """Of the policy, then of the reference."""
-        return [*self._model.parameters(), *self._reference.parameters()]
-
     def weights(self) -> Mapping[str, Tensor]:
         return _named(self._model)
 
@@ -248,13 +226,6 @@ class TorchLearner:
         self.version += 1
 
 
-def _shared_out(rows: Sequence[Row], count: int, is_first: bool) -> list[Share]:
-    """A mini-batch's share for each process; fewer where there are fewer rows."""
-    num_tokens = sum(len(row.response_tokens) for row in rows)
-    parts = shares(rows, count) if count > 1 else [rows]
-    return [Share(part, num_tokens, is_first) for part in parts]
-
-
 def _named(model: nn.Module) -> dict[str, Tensor]:
     """Parameters by name, a shared one once."""
     return dict(model.named_parameters())
@@ -276,16 +247,12 @@ def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         parameter.copy_(weights[name])
 
 
-def _engine_kl(totals: Mapping[str, float]) -> float:
-    return totals["engine"] / max(totals["engine_tokens"], 1.0)
-
-
 def _metrics(totals: Mapping[str, float], config: Config) -> dict[str, float]:
     tokens = max(totals.get("tokens", 0.0), 1.0)
     updated = totals["minibatches"] - totals.get("skipped", 0.0)
     metrics = {
         "entropy": totals["entropy"] / tokens,
-        "kl/engine": _engine_kl(totals),
+        "kl/engine": totals["engine"] / max(totals["engine_tokens"], 1.0),
         "clip_fraction/low": totals["clip_low"] / tokens,
         "clip_fraction/high": totals["clip_high"] / tokens,
         "updates_skipped": totals.get("skipped", 0.0),
