@@ -13,9 +13,7 @@ About seven minutes.
 
 import prorl.environment  # noqa: F401, I001 - first: it sets what must stand before torch is imported
 import argparse
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ import torch
 from models import load_model
 from record import finish, options_parser, run
 from transformers import GenerationConfig
-from workloads import KEEP_MEMORY, mixed_prompts, stream_prompts
+from workloads import mixed_prompts, stream_prompts
 
 from prorl.models import LoadedModel
 from prorl.records import Request, Sampling
@@ -261,6 +259,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if KEEP_MEMORY.items() - os.environ.items():  # it is read when a process starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEEP_MEMORY})
     run(main)

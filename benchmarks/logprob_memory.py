@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import finish, options_parser, run
+from record import finish, options_parser, run, whole_number
 from torch import Tensor
 
 from prorl.algorithm.logprobs import token_logprobs
@@ -167,16 +167,13 @@ def markdown(result: dict[str, Any]) -> str:
 
 def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
-    parser.add_argument("--tokens", type=int, default=8192, help="response tokens")
-    parser.add_argument("--vocabulary", type=int, default=151_936, help="rows of the head")
-    parser.add_argument("--hidden", type=int, default=1536, help="hidden size")
-    parser.add_argument("--chunk", type=int, default=Learner().logprob_chunk, help="default: learner.logprob_chunk's")
+    parser.add_argument("--tokens", type=whole_number, default=8192, help="response tokens")
+    parser.add_argument("--vocabulary", type=whole_number, default=151_936, help="rows of the head")
+    parser.add_argument("--hidden", type=whole_number, default=1536, help="hidden size")
+    default = Learner().logprob_chunk
+    parser.add_argument("--chunk", type=whole_number, default=default, help="default: learner.logprob_chunk's")
     parser.add_argument("--limit-gib", type=float, default=8.0, help="refuse what would need more memory")
     options = parser.parse_args()
-    for name in ("tokens", "vocabulary", "hidden", "chunk"):
-        value = vars(options)[name]
-        if value < 1:
-            raise UserError(f"--{name} {value}: must be at least 1")
     if not _STATUS.exists():
         raise UserError("this benchmark reads /proc/self/status: it needs Linux")
     return options

@@ -27,11 +27,10 @@ import torch
 from batches import Lengths, groups_of, make_rows, num_padded_tokens, num_row_tokens
 from flops import Places, Shape, count_places, forward_flop
 from models import load_model
-from record import finish, options_parser, run
+from record import finish, options_parser, run, whole_number
 
 from prorl.assembly import held_out_texts, open_phase
 from prorl.config import Config
-from prorl.errors import UserError
 from prorl.learner.batch import make_batch
 from prorl.learner.packing import Bucket, micro_batches, num_pack_tokens, pack
 from prorl.recipe import load_run
@@ -197,15 +196,9 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
 
 def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
-    parser.add_argument("--cases", nargs="+", default=list(CASES), metavar="NAME", help="which")
-    parser.add_argument("--steps", type=int, default=3, help="batches of the small cases; one of the large")
-    options = parser.parse_args()
-    for name in options.cases:
-        if name not in CASES:
-            raise UserError(f"--cases {name}: use one of {', '.join(CASES)}")
-    if options.steps < 1:
-        raise UserError(f"--steps {options.steps}: must be at least 1")
-    return options
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES), help="which")
+    parser.add_argument("--steps", type=whole_number, default=3, help="batches of the small cases; one of the large")
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -83,6 +83,13 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
+def whole_number(text: str) -> int:
+    """Type of an option: a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least 1")
+    return int(text)
+
+
 def options_parser(description: str) -> argparse.ArgumentParser:
     """A parser with `--json` and `--no-record`; a wrong option is a `UserError`."""
     parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

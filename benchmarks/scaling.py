@@ -25,11 +25,10 @@ import numpy as np
 import torch
 from batches import Lengths
 from models import MODELS, load_model
-from record import finish, options_parser, run
+from record import finish, options_parser, run, whole_number
 
 from prorl.assembly import make_engine
 from prorl.config import Config
-from prorl.errors import UserError
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
 from prorl.recipe import load_run
@@ -195,18 +194,10 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
 
 def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
-    parser.add_argument("--sweeps", nargs="+", default=list(SWEEPS), metavar="NAME", help="which")
-    parser.add_argument("--model", default="tiny3m", help="of all sweeps but model_size")
-    parser.add_argument("--repeats", type=int, default=3, help="steps that are timed, a point")
-    options = parser.parse_args()
-    for name in options.sweeps:
-        if name not in SWEEPS:
-            raise UserError(f"--sweeps {name}: use one of {', '.join(SWEEPS)}")
-    if options.model not in MODELS:
-        raise UserError(f"--model {options.model}: use one of {', '.join(MODELS)}")
-    if options.repeats < 1:
-        raise UserError(f"--repeats {options.repeats}: must be at least 1")
-    return options
+    parser.add_argument("--sweeps", nargs="+", default=list(SWEEPS), choices=list(SWEEPS), help="which")
+    parser.add_argument("--model", default="tiny3m", choices=list(MODELS), help="of all sweeps but model_size")
+    parser.add_argument("--repeats", type=whole_number, default=3, help="steps that are timed, a point")
+    return parser.parse_args()
 
 
 def main() -> None:

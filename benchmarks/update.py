@@ -30,11 +30,10 @@ import torch
 from batches import Group, Lengths, make_rows, num_padded_tokens, num_row_tokens
 from flops import Shape, count_places, update_flop, without_sharing
 from models import MODELS, load_model
-from record import finish, options_parser, run
+from record import finish, options_parser, run, whole_number
 from torch.profiler import ProfilerActivity, profile
 
 from prorl.config import Config
-from prorl.errors import UserError
 from prorl.learner.packing import micro_batches
 from prorl.learner.torch_learner import TorchLearner
 from prorl.recipe import load_run
@@ -251,16 +250,12 @@ def print_profile(name: str) -> None:
 
 def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
-    parser.add_argument("--models", nargs="+", default=["mini", "tiny3m", "tiny26m"], metavar="NAME", help="which")
-    parser.add_argument("--repeats", type=int, default=5, help="updates that are timed")
+    parser.add_argument(
+        "--models", nargs="+", default=["mini", "tiny3m", "tiny26m"], choices=list(MODELS), help="which"
+    )
+    parser.add_argument("--repeats", type=whole_number, default=5, help="updates that are timed")
     parser.add_argument("--profile", action="store_true", help="print the operators' times instead")
-    options = parser.parse_args()
-    for name in options.models:
-        if name not in MODELS:
-            raise UserError(f"--models {name}: use one of {', '.join(MODELS)}")
-    if options.repeats < 1:
-        raise UserError(f"--repeats {options.repeats}: must be at least 1")
-    return options
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from prorl.assembly import held_out_texts, open_stream
 from prorl.config import Run
 from prorl.models import mini_base_path
 from prorl.prompts.mini import make_prompt
+from prorl.prompts.sources import prompt_row
 from prorl.recipe import load_run
 from prorl.records import Prompt
 
@@ -188,15 +189,4 @@ def hash_order(family: str, level: int) -> str:
 
 
 def _write_rows(path: Path, prompts: list[Prompt]) -> None:
-    rows = [
-        {
-            "id": prompt.id,
-            "domain": prompt.domain,
-            "task": prompt.task,
-            "prompt": prompt.text,
-            "answer": prompt.answer,
-            "metadata": dict(prompt.metadata),
-        }
-        for prompt in prompts
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(prompt_row(prompt)) + "\n" for prompt in prompts))

@@ -8,7 +8,7 @@ from prorl.config import Source
 from prorl.errors import UserError
 from prorl.models import MINI_BASE, mini_base_path
 from prorl.prompts.mini import make_prompt
-from prorl.prompts.sources import MINI_SUITES, mini_levels
+from prorl.prompts.sources import MINI_SUITES, mini_levels, prompt_row
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,15 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
     source = Source(source=arguments.name, tasks=tasks, min_level=arguments.level, max_level=arguments.level)
     for task, level in mini_levels(source):
         for number in range(arguments.seed, arguments.seed + arguments.count):
-            prompt = make_prompt(task, level, number)
-            row = {
-                "id": prompt.id,
-                "domain": prompt.domain,
-                "task": prompt.task,
-                "prompt": prompt.text,
-                "answer": prompt.answer,
-                "metadata": dict(prompt.metadata),
-                "verifier": "mini",
-            }
+            row = prompt_row(make_prompt(task, level, number)) | {"verifier": "mini"}
             sys.stdout.write(json.dumps(row) + "\n")
     return 0

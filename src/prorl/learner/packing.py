@@ -135,16 +135,16 @@ def pack(rows: Sequence[Row], device: torch.device) -> Pack:
     prompts = {row.prompt_tokens: _Piece(np.array(row.prompt_tokens)) for row in rows}
     responses = [_Piece(row.response_tokens[:-1], prompts[row.prompt_tokens]) for row in rows]
     pieces = [piece for piece in (*prompts.values(), *responses) if len(piece.tokens)]
-    buckets = _buckets(pieces, fused_only=device.type != "cpu")
+    buckets = _buckets(pieces, longest_short=SHORT if device.type == "cpu" else 0)
+    ordered = [piece for pieces, _ in buckets for piece in pieces]
     size = 0
-    for piece in (piece for bucket in buckets for piece in bucket):
+    for piece in ordered:
         piece.start = size
         size += len(piece.tokens)
 
     def tensor(parts: Iterable[np.ndarray], dtype: type) -> Tensor:
         return torch.from_numpy(np.concatenate(list(parts)).astype(dtype, copy=False)).to(device)
 
-    ordered = [piece for bucket in buckets for piece in bucket]
     return Pack(
         rows=tuple(rows),
         tokens=tensor((piece.tokens for piece in ordered), np.int64)[None],
@@ -157,13 +157,16 @@ def pack(rows: Sequence[Row], device: torch.device) -> Pack:
     )
 
 
-def _buckets(pieces: Sequence[_Piece], *, fused_only: bool) -> list[list[_Piece]]:
-    """Pieces of similar numbers of queries, and within those of similar numbers of keys; the long ones first."""
-    long = [piece for piece in pieces if fused_only or piece.num_keys > SHORT]
-    short = [piece for piece in pieces if not (fused_only or piece.num_keys > SHORT)]
-    buckets = list(_alike(long, lambda piece: piece.num_keys, _SAME_KEYS))
-    for part in _alike(short, lambda piece: len(piece.tokens), _SAME_QUERIES):
-        buckets += _alike(part, lambda piece: piece.num_keys, _SAME_KEYS)
+def _buckets(pieces: Sequence[_Piece], *, longest_short: int) -> list[tuple[list[_Piece], bool]]:
+    """Pieces that are taken together, and whether by the fused kernel: the long ones, by their numbers of keys.
+
+    The short ones are alike in their numbers of queries, and within those in their numbers of keys.
+    """
+    long = [piece for piece in pieces if piece.num_keys > longest_short]
+    short = [piece for piece in pieces if piece.num_keys <= longest_short]
+    buckets = [(part, True) for part in _alike(long, lambda piece: piece.num_keys, _SAME_KEYS)]
+    for same in _alike(short, lambda piece: len(piece.tokens), _SAME_QUERIES):
+        buckets += [(part, False) for part in _alike(same, lambda piece: piece.num_keys, _SAME_KEYS)]
     return buckets
 
 
@@ -179,11 +182,10 @@ def _alike(pieces: Sequence[_Piece], size: Callable[[_Piece], int], share: float
         yield run
 
 
-def _layout(buckets: Sequence[Sequence[_Piece]], device: torch.device) -> Layout:
+def _layout(buckets: Sequence[tuple[Sequence[_Piece], bool]], device: torch.device) -> Layout:
     made, queries, keys, outputs = [], [], [], []
     done = 0
-    for bucket in buckets:
-        fused = max(piece.num_keys for piece in bucket) > SHORT or device.type != "cpu"
+    for bucket, fused in buckets:
         num_keys = max(piece.num_keys for piece in bucket)
         num_queries = num_keys if fused else max(len(piece.tokens) for piece in bucket)
         first = [0 if fused else piece.num_before for piece in bucket]

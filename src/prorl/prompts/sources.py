@@ -68,6 +68,18 @@ class RowSet:
         return list({row.verifier: row for row in self._rows}.values())
 
 
+def prompt_row(prompt: Prompt) -> dict[str, Any]:
+    """The prompt as a row of a data file, without its verifier's name."""
+    return {
+        "id": prompt.id,
+        "domain": prompt.domain,
+        "task": prompt.task,
+        "prompt": prompt.text,
+        "answer": prompt.answer,
+        "metadata": dict(prompt.metadata),
+    }
+
+
 def lane(prompt: Prompt) -> str:
     """What counts as the same problem: a row, or a level of generated ones."""
     return f"{prompt.task}/{prompt.level}" if prompt.verifier == "mini" else prompt.id

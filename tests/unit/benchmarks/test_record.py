@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import record as record_module
-from record import ROOT, command, options_parser, record, run
+from record import ROOT, command, options_parser, record, run, whole_number
 
 from prorl.errors import UserError
 
@@ -40,3 +40,12 @@ def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         run(fail)
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_whole_number_is_at_least_one(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = options_parser("")
+    parser.add_argument("--repeats", type=whole_number)
+    assert parser.parse_args(["--repeats", "12"]).repeats == 12
+    for text in ("0", "-1", "1.5", "x", ""):
+        with pytest.raises(UserError, match=f"--repeats: {text}: must be a whole number of at least 1"):
+            parser.parse_args([f"--repeats={text}"])
