@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, SupportsFloat, SupportsIndex, runtime_checkable
@@ -29,6 +30,21 @@ class Verifier(Protocol):
     """Judges one response; the worker around it turns what it raises into the outcome `error`."""
 
     def __call__(self, prompt: Prompt, response: str) -> Score: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStageVerifier:
+    """A verifier that first finds the answer and then judges it, so that equal answers to a problem are judged once.
+
+    `extract` is cheap, whatever the response is; it returns the text of the answer or, where there is none, the score.
+    """
+
+    extract: Callable[[Prompt, str], str | Score]
+    judge: Callable[[Prompt, str], Score]
+
+    def __call__(self, prompt: Prompt, response: str) -> Score:
+        extracted = self.extract(prompt, response)
+        return extracted if isinstance(extracted, Score) else self.judge(prompt, extracted)
 
 
 def load_verifier(spec: str) -> Verifier:
@@ -108,6 +124,8 @@ def _load_file(path: Path) -> ModuleType:
 
 def _adapt(spec: str, function: Callable[..., Any]) -> Verifier:
     """Tell the signature by the names of its parameters."""
+    if isinstance(function, TwoStageVerifier):
+        return function
     parameters = inspect.signature(function).parameters
     if {"prompt", "response"} <= set(parameters):
         return lambda prompt, response: as_score(function(prompt=prompt, response=response))

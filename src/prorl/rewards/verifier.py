@@ -21,13 +21,17 @@ from prorl.rewards.worker_process import Report, WorkerProcess
 
 __all__ = ["TOLERANT", "VERIFIERS", "Verifier", "VerifierPool"]
 
-VERIFIERS: dict[str, str] = {
-    "mini": "prorl.rewards.mini:verify",
+_MODULES = {
+    "math": "prorl.rewards.mathematics.verdict",
+    "code": "prorl.rewards.programs.verdict",
+    "stem": "prorl.rewards.science.verdict",
+    "logic": "prorl.rewards.puzzles.verdict",
+    "instruction": "prorl.rewards.instructions.verdict",
+    "mini": "prorl.rewards.mini",
 }
-TOLERANT: dict[str, str] = {
-    "mini": "prorl.rewards.mini:verify_tolerant",
-}
-"""The format-tolerant second reading of the boundary measurement; the same names as in `VERIFIERS`."""
+VERIFIERS: dict[str, str] = {name: f"{module}:verify" for name, module in _MODULES.items()}
+TOLERANT: dict[str, str] = {name: f"{module}:verify_tolerant" for name, module in _MODULES.items()}
+"""The format-tolerant second reading; the same names as in `VERIFIERS`."""
 Reading = Literal["strict", "tolerant"]
 TABLES: dict[Reading, dict[str, str]] = {"strict": VERIFIERS, "tolerant": TOLERANT}
 

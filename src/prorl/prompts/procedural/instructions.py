@@ -1,0 +1,5 @@
+"""Procedural instructions families."""
+
+from prorl.prompts.mini.problem import Family
+
+FAMILIES: tuple[Family, ...] = ()

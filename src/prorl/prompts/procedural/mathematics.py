@@ -1,0 +1,5 @@
+"""Procedural mathematics families."""
+
+from prorl.prompts.mini.problem import Family
+
+FAMILIES: tuple[Family, ...] = ()

@@ -1,0 +1,5 @@
+"""Procedural programs families."""
+
+from prorl.prompts.mini.problem import Family
+
+FAMILIES: tuple[Family, ...] = ()
