@@ -9,8 +9,8 @@ FENCE = "```"
 
 
 def final_text(response: str) -> str | None:
-    """What follows the last `</think>`; the whole response where nothing was thought; None where thinking never ended."""
-    before, close, after = response.rpartition(THINK_CLOSE)
+    """What follows the last `</think>`; all of it where nothing was thought; None where thinking never ended."""
+    _, close, after = response.rpartition(THINK_CLOSE)
     if close:
         return after
     return None if THINK_OPEN in response else response
