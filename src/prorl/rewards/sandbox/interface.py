@@ -47,7 +47,7 @@ Test = Input | Call
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """`output`: what was printed (invalid UTF-8 replaced) or, of a call that is `ok`, the value in `values.py`'s form."""
+    """`output`: what was printed (invalid UTF-8 replaced), or a call's returned value in the form of `values.py`."""
 
     status: Status
     output: str = ""
