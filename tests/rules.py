@@ -25,7 +25,7 @@ LAYERS = tuple(
         "rewards rollouts learner health",
         "judging",
         "pool checkpoint schedule",
-        "evaluation report planning",
+        "evaluation report planning datasets",
         "assembly",
         "boundary_run",
         "session",
