@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": "judge JSON Lines of answers",
 }
 
+SANDBOX_HELP = "where programs run: auto, landlock, bubblewrap, the URL of a Sandbox Fusion server, or unsafe"
 RESUME_HELP = "go on from the newest checkpoint in DIR, with the same --set options; begins where DIR holds none"
 
 
@@ -69,10 +70,11 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--level", type=int, default=0, help="one level")
     show.add_argument("--count", type=int, default=1, help="problems a level")
     show.add_argument("--seed", type=int, default=0, help="number of the first problem")
-    by_name["verify"].add_argument("--domain", required=True, help="name of the verifier, for example mini")
+    by_name["verify"].add_argument("--domain", required=True, help="math, code, stem, logic, instruction or mini")
     by_name["verify"].add_argument("--workers", type=int, default=1, help="verifier processes")
     by_name["verify"].add_argument("--timeout", type=float, default=10.0, help="seconds an answer")
     by_name["verify"].add_argument("--tolerant", action="store_true", help="the format-tolerant reading")
+    by_name["verify"].add_argument("--sandbox", default="auto", help=SANDBOX_HELP)
     return root
 
 

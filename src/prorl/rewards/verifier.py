@@ -6,17 +6,19 @@ runs in a `worker.py` process only, and a reward function's signature is the bus
 
 import collections
 import dataclasses
-import pickle
 import selectors
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, Self
 
 from prorl.errors import RunFailed, UserError
 from prorl.records import Prompt, Score
 from prorl.rewards.functions import Verifier, as_score, fault
+from prorl.rewards.programs import limits as program_limits
+from prorl.rewards.server_process import ServerProcess
+from prorl.rewards.tickets import Chunk, Tickets
 from prorl.rewards.worker_process import Report, WorkerProcess
 
 __all__ = ["TOLERANT", "VERIFIERS", "Verifier", "VerifierPool"]
@@ -37,35 +39,15 @@ TABLES: dict[Reading, dict[str, str]] = {"strict": VERIFIERS, "tolerant": TOLERA
 
 START_SECONDS = 60.0
 """For a worker to start, or to import a verifier and begin with a message."""
+DEADLINES: dict[str, Callable[[Prompt], float]] = {VERIFIERS["code"]: program_limits.deadline_seconds}
+"""Verifiers with a clock of their own, which the pool's must not overtake."""
 MAX_FAILED_STARTS = 3
 MAX_LOST = 3
 """A message whose worker died this often before it began is not sent again: reading it is what kills."""
 MESSAGES_IN_FLIGHT = 2
 """A worker: one to work on and one that waits in the pipe."""
-CHUNK_ANSWERS = 64
-CHUNK_CHARACTERS = 1 << 22
-"""A message holds as many answers of a ticket as fit, and at least one."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Ticket:
-    """The answers to one prompt; `scores` fills up in any order."""
-
-    prompt_id: str
-    spec: str
-    prompt: bytes
-    responses: Sequence[str]
-    scores: dict[int, Score] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(slots=True)
-class _Chunk:
-    """Answers of one ticket that travel together; `indices` are those without a score, in order."""
-
-    ticket: int
-    indices: collections.deque[int]
-    started: bool = False
-    lost: int = 0
+MAX_PENDING_CHARACTERS = 1 << 28
+"""`submit` waits while more than this is to be judged, so that a fast engine does not fill the memory."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -78,7 +60,9 @@ class _Worker:
     retiring: bool = False
     loading: str = ""
     failure: str = ""
-    in_flight: collections.deque[_Chunk] = dataclasses.field(default_factory=collections.deque)
+    key: str = ""
+    """Of the answer it works on, once that has been found."""
+    in_flight: collections.deque[Chunk] = dataclasses.field(default_factory=collections.deque)
 
     def current(self) -> tuple[int, int] | None:
         """Ticket and index of the answer that it works on, or will next."""
@@ -101,23 +85,24 @@ class VerifierPool:
         memory_mb: int,
         functions: Mapping[str, str] | None = None,
         reading: Reading = "strict",
+        preload: Sequence[str] = (),
+        sandbox: str = "auto",
     ) -> None:
-        """Start the workers and import `functions` (by domain) in them. UserError: one of these cannot be used."""
+        """Start the workers and import `functions` (by domain) in them, and the verifiers named in `preload` before.
+
+        UserError: one of these cannot be used. `sandbox` is the backend of programs (`reward.sandbox`).
+        """
         self.functions = dict(functions or {})
         self.reading: Reading = reading
-        self.outcomes: Counter[str] = Counter()
-        self.timeouts: list[tuple[str, int]] = []
-        """Prompt id and index of each answer that ran out of time; the caller may clear it."""
         self._timeout_seconds = timeout_seconds
         self._memory_mb = memory_mb
-        self._tickets: dict[int, _Ticket] = {}
-        self._num_tickets = 0
-        self._queue: collections.deque[_Chunk] = collections.deque()
-        self._finished: list[tuple[int, tuple[Score, ...]]] = []
+        self._tickets = Tickets()
         self._selector = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
         self._failed_starts = 0
         self._opening = True
+        modules = dict.fromkeys(TABLES[reading][name].partition(":")[0] for name in preload)
+        self._server = ServerProcess(verifiers=list(modules), environment={"PRORL_SANDBOX": sandbox})
         try:
             for _ in range(workers):
                 self._start_worker()
@@ -141,6 +126,16 @@ class VerifierPool:
         """Tickets that are not finished yet."""
         return len(self._tickets)
 
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Answers judged so far, by outcome."""
+        return self._tickets.outcomes
+
+    @property
+    def timeouts(self) -> list[tuple[str, int]]:
+        """Prompt id and index of each answer that ran out of time; the caller may clear it."""
+        return self._tickets.timeouts
+
     def spec_of(self, prompt: Prompt) -> str:
         """The function that judges the prompt, as `module:function`. UserError: nobody does."""
         if prompt.domain in self.functions:
@@ -153,25 +148,26 @@ class VerifierPool:
         return table[name]
 
     def submit(self, prompt: Prompt, responses: Sequence[str]) -> int:
-        """Have the responses judged; returns the ticket under which `collect` gives the scores. Does not wait."""
-        prompt_bytes = pickle.dumps(dataclasses.replace(prompt, metadata=dict(prompt.metadata)))
-        ticket = self._num_tickets
-        entry = _Ticket(prompt.id, self.spec_of(prompt), prompt_bytes, tuple(responses))
-        self._num_tickets += 1
-        self._tickets[ticket] = entry
-        self._queue.extend(_chunks(ticket, entry.responses))
-        if not entry.responses:
-            self._finish(ticket)
+        """Have the responses judged; returns the ticket under which `collect` gives the scores.
+
+        Does not wait, unless `MAX_PENDING_CHARACTERS` are waiting already.
+        """
+        spec = self.spec_of(prompt)
+        seconds = self._timeout_seconds
+        if spec in DEADLINES:
+            seconds = max(seconds, DEADLINES[spec](prompt))
+        ticket = self._tickets.add(prompt, spec, responses, seconds)
         self._pump(0.0)
+        while self._tickets.num_characters > MAX_PENDING_CHARACTERS:
+            self._pump(self._seconds_to_deadline())
         return ticket
 
     def collect(self, *, block: bool) -> list[tuple[int, tuple[Score, ...]]]:
         """Finished tickets with their scores in the order of the responses; `block` waits for one if any is pending."""
         self._pump(0.0)
-        while block and self._tickets and not self._finished:
+        while block and self._tickets and not self._tickets.any_finished:
             self._pump(self._seconds_to_deadline())
-        finished, self._finished = self._finished, []
-        return finished
+        return self._tickets.take_finished()
 
     def verify(self, items: Sequence[tuple[Prompt, Sequence[str]]]) -> list[tuple[Score, ...]]:
         """Judge all items and wait; results in their order. Other tickets stay to be collected."""
@@ -180,7 +176,7 @@ class VerifierPool:
         while not done.keys() >= set(tickets):
             done.update(self.collect(block=True))
         results = [done.pop(ticket) for ticket in tickets]
-        self._finished.extend(done.items())
+        self._tickets.put_back(list(done.items()))
         return results
 
     def close(self) -> None:
@@ -188,13 +184,14 @@ class VerifierPool:
         for worker in self._workers:
             worker.process.kill()
             worker.process.close()
+        self._server.close()
         self._workers.clear()
         self._tickets.clear()
-        self._queue.clear()
         self._selector.close()
 
     def _start_worker(self) -> None:
-        process = WorkerProcess(functions=sorted(set(self.functions.values())), memory_mb=self._memory_mb)
+        functions = sorted(set(self.functions.values()))
+        process = WorkerProcess(self._server, functions=functions, memory_mb=self._memory_mb)
         worker = _Worker(process, since=time.monotonic())
         self._workers.append(worker)
         self._selector.register(process.reports, selectors.EVENT_READ, worker)
@@ -212,21 +209,21 @@ class VerifierPool:
             events = self._selector.select(0.0)
         for worker in tuple(self._workers):
             if now >= self._deadline(worker):
-                self._replace(worker, "it did not begin in time", self._timeout())
+                self._replace(worker, "it did not begin in time", self._timeout(worker))
         self._dispatch()
 
     def _dispatch(self) -> None:
-        while self._queue:
+        queue = self._tickets.queue
+        while queue:
             free = [w for w in self._workers if w.ready and not w.retiring and len(w.in_flight) < MESSAGES_IN_FLIGHT]
             if not free:
                 return
             worker = min(free, key=lambda w: len(w.in_flight))
-            chunk = self._queue.popleft()
-            entry = self._tickets[chunk.ticket]
+            chunk = queue.popleft()
             if not worker.in_flight:
                 worker.since = time.monotonic()
             worker.in_flight.append(chunk)
-            worker.process.send((entry.spec, entry.prompt, [entry.responses[index] for index in chunk.indices]))
+            worker.process.send(self._tickets.message(chunk))
             self._watch(worker)
 
     def _watch(self, worker: _Worker) -> None:
@@ -263,10 +260,16 @@ class VerifierPool:
     def _take(self, worker: _Worker, report: Report) -> None:
         worker.since = time.monotonic()
         match report:
-            case ["score", float() as value, str() as outcome, str() as detail, float() as seconds]:
+            case ["answer", str() as key]:
+                worker.key = key
+            case ["score", float() as value, str() as outcome, str() as detail, float() as seconds, str() as key]:
                 chunk = worker.in_flight[0]
                 score = as_score(Score(value, outcome, detail))  # type: ignore[arg-type]
-                self._record(chunk.ticket, chunk.indices.popleft(), self._in_time(score, seconds))
+                if seconds > self._tickets[chunk.ticket].timeout_seconds:
+                    score = self._timeout(worker)  # the same verdict as if the trainer had been there to kill
+                # A verdict is kept only under the key that was named before the judging.
+                self._tickets.record(chunk.ticket, chunk.indices.popleft(), score, key if key == worker.key else "")
+                worker.key = ""
                 if not chunk.indices:
                     worker.in_flight.popleft()
             case ["start"]:
@@ -283,14 +286,12 @@ class VerifierPool:
             case _:
                 raise ValueError(f"report {str(report)[:80]}")
 
-    def _in_time(self, score: Score, seconds: float) -> Score:
-        """The same verdict whether or not the trainer was there to kill at the deadline."""
-        if seconds <= self._timeout_seconds:
-            return score
-        return self._timeout()
-
-    def _timeout(self) -> Score:
-        return Score(0.0, "timeout", f"took over {self._timeout_seconds:g} seconds")
+    def _timeout(self, worker: _Worker) -> Score:
+        """The verdict of an answer that takes too long."""
+        seconds = self._timeout_seconds
+        if worker.in_flight:
+            seconds = self._tickets[worker.in_flight[0].ticket].timeout_seconds
+        return Score(0.0, "timeout", f"took over {seconds:g} seconds")
 
     def _replace(self, worker: _Worker, reason: str, late: Score | None = None) -> None:
         """Kill a worker and start another. Only the answer in progress is lost: it gets `late`, or `error`."""
@@ -308,12 +309,12 @@ class VerifierPool:
             to_blame = (late is None or worker.current() == suspect) if chunk.started else chunk.lost >= MAX_LOST
             if to_blame:
                 verdict = late if late is not None and chunk.started else fault(reason)
-                self._record(chunk.ticket, chunk.indices.popleft(), verdict)
+                self._tickets.record(chunk.ticket, chunk.indices.popleft(), verdict, worker.key)
                 chunk.lost = 0
         for chunk in reversed(worker.in_flight):
             chunk.started = False
             if chunk.indices:
-                self._queue.appendleft(chunk)
+                self._tickets.queue.appendleft(chunk)
         self._start_worker()
 
     def _remove(self, worker: _Worker) -> None:
@@ -336,42 +337,13 @@ class VerifierPool:
         if self._failed_starts >= MAX_FAILED_STARTS:
             raise RunFailed(f"{self._failed_starts} verifier processes in a row did not start. {message}")
 
-    def _record(self, ticket: int, index: int, score: Score) -> None:
-        entry = self._tickets[ticket]
-        assert index not in entry.scores, (ticket, index)
-        entry.scores[index] = score
-        self.outcomes[score.outcome] += 1
-        if score.outcome == "timeout":
-            self.timeouts.append((entry.prompt_id, index))
-        if len(entry.scores) == len(entry.responses):
-            self._finish(ticket)
-
-    def _finish(self, ticket: int) -> None:
-        scores = self._tickets.pop(ticket).scores
-        self._finished.append((ticket, tuple(scores[index] for index in range(len(scores)))))
-
     def _deadline(self, worker: _Worker) -> float:
         if worker.ready and not worker.in_flight and not worker.retiring:
             return float("inf")
-        started = worker.in_flight and worker.in_flight[0].started
-        return worker.since + (self._timeout_seconds if started else START_SECONDS)
+        if worker.in_flight and worker.in_flight[0].started:
+            return worker.since + self._tickets[worker.in_flight[0].ticket].timeout_seconds
+        return worker.since + START_SECONDS
 
     def _seconds_to_deadline(self) -> float | None:
         first = min(self._deadline(worker) for worker in self._workers)
         return None if first == float("inf") else max(0.0, first - time.monotonic())
-
-
-def _chunks(ticket: int, responses: Sequence[str]) -> Iterator[_Chunk]:
-    """Split the answers of a ticket into messages."""
-    chunk = _Chunk(ticket, collections.deque())
-    characters = 0
-    for index, response in enumerate(responses):
-        full = len(chunk.indices) == CHUNK_ANSWERS or characters + len(response) > CHUNK_CHARACTERS
-        if full and chunk.indices:
-            yield chunk
-            chunk = _Chunk(ticket, collections.deque())
-            characters = 0
-        chunk.indices.append(index)
-        characters += len(response)
-    if chunk.indices:
-        yield chunk

@@ -5,16 +5,15 @@ It knows nothing about tickets, deadlines or whose turn it is: that is `verifier
 
 import collections
 import contextlib
-import dataclasses
 import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from prorl.rewards.worker import LENGTH_BYTES, Setup
+from prorl.records import Score
+from prorl.rewards.server_process import ServerProcess
+from prorl.rewards.worker import LENGTH_BYTES
 
 Report = list[str | float]
 
@@ -22,34 +21,24 @@ READ_BYTES = 1 << 16
 MAX_READS = 16
 """In one call, so that a worker that floods its pipe cannot hold the trainer."""
 MAX_REPORT_BYTES = 1 << 16
-BOOT = (
-    "import json, sys; setup = json.loads(sys.argv[1]); sys.path[:] = setup['path']; "
-    "from prorl.rewards.worker import Setup, main; main(Setup(**setup))"
-)
-"""A fresh interpreter, so that neither torch nor the trainer's `__main__` is in it."""
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-"""Threads cost address space and compete for cores; a fixed hash seed makes verdicts over sets reproducible."""
 
 
 class WorkerProcess:
     """A verifier process and its two pipes."""
 
-    def __init__(self, *, functions: Sequence[str], memory_mb: int) -> None:
-        here = os.getcwd()
-        path = [*(entry or here for entry in sys.path), here]
-        setup = Setup(path=path, functions=functions, memory_mb=memory_mb, parent=os.getpid())
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", BOOT, json.dumps(dataclasses.asdict(setup))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, **ENVIRONMENT},
-            start_new_session=True,  # an interrupt from the keyboard is the trainer's; and one kill takes its children
-        )
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self.requests = self._popen.stdin.fileno()
-        self.reports = self._popen.stdout.fileno()
+    def __init__(self, server: ServerProcess, *, functions: Sequence[str], memory_mb: int) -> None:
+        self._server = server
+        far_requests, self.requests = os.pipe()
+        self.reports, far_reports = os.pipe()
+        try:
+            self.pid = server.start_worker(functions, memory_mb, (far_requests, far_reports))
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(far_requests)
+            os.close(far_reports)
+        self._server_pid = server.pid
         os.set_blocking(self.requests, False)
         os.set_blocking(self.reports, False)
         self._unsent: collections.deque[memoryview] = collections.deque()
@@ -58,14 +47,10 @@ class WorkerProcess:
         """Whether the pipe of its reports is closed: it is dead or as good as dead."""
 
     @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
     def wants_to_write(self) -> bool:
         return bool(self._unsent)
 
-    def send(self, message: tuple[str, bytes, Sequence[str]]) -> None:
+    def send(self, message: tuple[str, bytes, Mapping[str, Score], Sequence[str]]) -> None:
         """Queue a message and write what the pipe takes."""
         payload = pickle.dumps(message)
         self._unsent.append(memoryview(len(payload).to_bytes(LENGTH_BYTES, "little")))
@@ -100,19 +85,16 @@ class WorkerProcess:
 
     def kill(self) -> str:
         """Kill it with its process group; what it reported before can still be read. Returns how it ended."""
-        # Before `wait`: until then its number cannot belong to another process.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._popen.kill()
-        code = self._popen.wait()
+        status = self._server.kill_worker(self.pid, self._server_pid)
+        if status is None:
+            return "its server's end"
+        code = os.waitstatus_to_exitcode(status)
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def close(self) -> None:
         """Close the pipes of a killed process."""
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.close()
-        self._popen.stdout.close()
+        os.close(self.requests)
+        os.close(self.reports)
 
 
 def _parse(line: bytearray) -> Report:

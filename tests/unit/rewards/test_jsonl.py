@@ -191,5 +191,8 @@ def test_it_does_not_read_ahead_without_bound(
 
 
 def test_an_unknown_domain_is_refused(pool: VerifierPool) -> None:
-    with pytest.raises(UserError, match="no verifier 'chess': must be one of logic, mini, rows, sample, slow"):
+    with pytest.raises(
+        UserError,
+        match="no verifier 'chess': must be one of code, instruction, logic, math, mini, rows, sample, slow, stem",
+    ):
         verify_stream("chess", io.BytesIO(GOOD), io.BytesIO(), pool)

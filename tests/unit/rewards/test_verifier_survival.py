@@ -1,0 +1,158 @@
+"""The verifier pool: equal answers are judged once, and killed servers, recycled workers and full queues lose nothing."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prorl.errors import RunFailed, UserError
+from prorl.records import Prompt, Score
+from prorl.rewards import server_process, verifier, worker
+from prorl.rewards.functions import TwoStageVerifier
+from prorl.rewards.verifier import VERIFIERS, VerifierPool
+
+HERE = Path(__file__)
+RIGHT, WRONG = Score(1.0, "correct"), Score(0.0, "wrong")
+
+
+def find(prompt: Prompt, response: str) -> str | Score:
+    """The last word; an empty response has none."""
+    return response.split()[-1] if response.split() else Score(0.0, "unparsable", "empty")
+
+
+def judge(prompt: Prompt, answer: str) -> Score:
+    """Logs each answer it is given; `hang` hangs."""
+    with Path(prompt.metadata["log"]).open("a") as log:
+        log.write(f"{answer}\n")
+    if answer == "hang":
+        time.sleep(1000)
+    if answer == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return RIGHT if answer == prompt.answer else WRONG
+
+
+two_stage = TwoStageVerifier(find, judge)
+
+
+def quick(prompt: Prompt, response: str) -> Score:
+    return Score(1.0, "correct", str(os.getpid()))
+
+
+def open_pool(name: str = "two_stage", *, workers: int = 1, timeout_seconds: float = 20.0) -> VerifierPool:
+    functions = {"sample": f"{HERE}:{name}"}
+    return VerifierPool(workers=workers, timeout_seconds=timeout_seconds, memory_mb=512, functions=functions)
+
+
+@pytest.fixture
+def prompt(tmp_path: Path) -> Prompt:
+    (tmp_path / "log").touch()
+    return Prompt(id="p", domain="sample", task="t", content="x", answer="5", metadata={"log": str(tmp_path / "log")})
+
+
+@pytest.fixture
+def pool() -> Iterator[VerifierPool]:
+    with open_pool() as pool:
+        yield pool
+
+
+def judged(prompt: Prompt) -> list[str]:
+    return Path(prompt.metadata["log"]).read_text().split()
+
+
+def test_equal_answers_to_a_problem_are_judged_once(pool: VerifierPool, prompt: Prompt) -> None:
+    (scores,) = pool.verify([(prompt, ["a 5", "b 6", "", "c 5", "d 6"])])
+    assert scores == (RIGHT, WRONG, Score(0.0, "unparsable", "empty"), RIGHT, WRONG)
+    assert pool.verify([(prompt, ["later 5", "7"])]) == [(RIGHT, WRONG)]
+    assert judged(prompt) == ["5", "6", "7"]
+    # Another gold answer is another problem.
+    other = Prompt(id="p", domain="sample", task="t", content="x", answer="6", metadata=prompt.metadata)
+    assert pool.verify([(other, ["5", "6"])]) == [(WRONG, RIGHT)]
+    assert judged(prompt) == ["5", "6", "7", "5", "6"]
+
+
+def test_an_answer_that_hangs_costs_its_group_one_timeout_and_is_tried_again_later(prompt: Prompt) -> None:
+    late = Score(0.0, "timeout", "took over 0.5 seconds")
+    with open_pool(timeout_seconds=0.5) as pool:
+        start = time.monotonic()
+        (scores,) = pool.verify([(prompt, [f"{number} hang" for number in range(16)] + ["5"])])
+        assert scores == (late,) * 16 + (RIGHT,)
+        assert time.monotonic() - start < 4.0  # sixteen timeouts would take eight seconds
+        assert judged(prompt) == ["hang", "5"]
+        assert pool.verify([(prompt, ["again hang"])]) == [(late,)]
+        assert judged(prompt) == ["hang", "5", "hang"]
+
+
+def test_a_death_is_not_remembered(pool: VerifierPool, prompt: Prompt) -> None:
+    ((first, second),) = pool.verify([(prompt, ["die", "again die"])])
+    assert first.outcome == second.outcome == "error"
+    assert judged(prompt) == ["die", "die"]
+
+
+def test_a_killed_server_costs_at_most_the_answers_in_progress() -> None:
+    with open_pool("quick", workers=2) as pool:
+        item = (Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 50)
+        servers = set()
+        for _ in range(3):
+            servers.add(pool._server.pid)
+            os.kill(pool._server.pid, signal.SIGKILL)
+            scores = [score for scores in pool.verify([item] * 8) for score in scores]
+            assert len(scores) == 400
+            assert sum(score.outcome == "error" for score in scores) <= 2
+        assert len(servers) == 3
+
+
+def test_a_server_that_cannot_start_again_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_pool("quick") as pool:
+        monkeypatch.setattr(server_process.sys, "executable", "/bin/false")
+        os.kill(pool._server.pid, signal.SIGKILL)
+        with pytest.raises(RunFailed, match="cannot be started again"):
+            pool.verify([(Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 50)] * 4)
+
+
+def test_workers_are_recycled_and_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The worker's constant travels with the import path, not with this process: five thousand answers, in 100 tickets.
+    item = (Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 64)
+    with open_pool("quick") as pool:
+        before = len(os.listdir("/proc/self/fd"))
+        (count, rest) = divmod(worker.RECYCLE_ANSWERS, 64)
+        results = pool.verify([item] * (3 * (count + (rest > 0))))
+        pids = [score.detail for scores in results for score in scores]
+        assert len(set(pids)) == 3
+        # 5,000 answers are 79 messages of 64; the message that reaches the number is finished.
+        assert pids.count(pids[0]) == 79 * 64 == 5056
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert pool.outcomes == {"correct": 3 * 5056}
+
+
+def test_a_hundred_killed_workers_leave_no_process_and_no_pipe(prompt: Prompt) -> None:
+    with open_pool(workers=2) as pool:
+        pool.verify([(prompt, ["5"])] * 4)
+        before = len(os.listdir("/proc/self/fd"))
+        scores = [score for scores in pool.verify([(prompt, ["die"])] * 100) for score in scores]
+        assert [score.outcome for score in scores] == ["error"] * 100
+        assert len(os.listdir("/proc/self/fd")) == before
+        children = Path(f"/proc/{pool._server.pid}/task/{pool._server.pid}/children").read_text().split()
+        assert sorted(map(int, children)) == sorted(worker.process.pid for worker in pool._workers)
+
+
+def test_submit_waits_while_too_much_is_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifier, "MAX_PENDING_CHARACTERS", 1000)
+    item = Prompt(id="p", domain="sample", task="t", content="x")
+    with open_pool("quick") as pool:
+        for number in range(50):
+            pool.submit(item, ["x" * 100] * 5)
+            assert pool.num_pending <= 2, number  # 500 characters a ticket
+        done = 0
+        while pool.num_pending or done < 50:
+            done += len(pool.collect(block=True))
+        assert done == 50
+
+
+def test_verifiers_are_imported_before_the_workers_are_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VERIFIERS, "sample", "no_such_package:verify")
+    message = "the verifier no_such_package cannot be imported .*ModuleNotFoundError.*prorl\\[tasks\\]"
+    with pytest.raises(UserError, match=message):
+        VerifierPool(workers=1, timeout_seconds=20.0, memory_mb=512, preload=["sample"])
