@@ -1,4 +1,4 @@
-"""Stage 1: data sets as sequences of `Prompt`s by number: the built-in mini suite, or JSON Lines of prompt rows."""
+"""Stage 1: data sets as sequences of `Prompt`s by number: the built-in mini suite, or files of prompt rows."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from prorl.config import Source
 from prorl.errors import UserError
 from prorl.prompts.mini import FAMILIES, make_prompt, suite
+from prorl.prompts.tables import PARQUET, BrokenRow, read_table, table_format
 from prorl.records import Prompt
 from prorl.seeds import shuffled_index, stream_seed
 
@@ -123,24 +124,22 @@ def no_such_file(section: str, name: str, count: int = 1) -> UserError:
     """The refusal of a file that is not there, one of `count`."""
     more = f" ({count} files are missing)" if count > 1 else ""
     return UserError(
-        f"{section}.sources: source = {name}: no such file; use mini, mini_hard or a .jsonl file{more}; "
+        f"{section}.sources: source = {name}: no such file; use mini, mini_hard or a .jsonl file or a .parquet file{more}; "
         "docs/paper_recipe.md describes the files of the paper's recipes"
     )
 
 
 def read_rows(source: Source) -> list[Prompt]:
-    """Prompt rows of a JSON Lines file; a wrong row is a `UserError` with file and line."""
+    """Prompt rows of a JSON Lines or Parquet file; a wrong row is a `UserError` with its place."""
     if is_missing(source):
         raise no_such_file("data", source.source)
     path = Path(source.source).expanduser()
     rows = []
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    rows.append(_row(line, source, f"{path}:{number}"))
-    except OSError as error:
-        raise UserError(f"data.sources: source = {source.source}: cannot be read ({error.strerror})") from None
+    for row in read_table(path, ".jsonl" if table_format(path) != PARQUET else PARQUET):
+        if isinstance(row, BrokenRow):
+            raise UserError(f"{row.where}: {row.reason}")
+        fields = column_row(row.value, row.where) if table_format(path) == PARQUET else row.value
+        rows.append(parse_row(fields, row.where, source.domain))
     kept = [
         row
         for row in rows
@@ -153,22 +152,33 @@ def read_rows(source: Source) -> list[Prompt]:
     return kept
 
 
-def _row(line: bytes, source: Source, where: str) -> Prompt:
+def column_row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The row as a file of lines would hold it: columns may be null, and `metadata` JSON text or a struct."""
+    fields = {name: value for name, value in row.items() if value is not None}
+    metadata = fields.get("metadata", {})
+    if isinstance(metadata, str):
+        try:
+            fields["metadata"] = json.loads(metadata)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: metadata: not JSON text ({error})") from None
+    elif isinstance(metadata, dict):
+        fields["metadata"] = {name: value for name, value in metadata.items() if value is not None}
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not a JSON object in UTF-8 ({error})") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
-    if _SURROGATE.search(json.dumps(row, ensure_ascii=False)):
+        json.dumps(fields)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}; a column must hold text, numbers, lists or structs of them") from None
+    return fields
+
+
+def parse_row(row: Mapping[str, Any], where: str, domain: str = "") -> Prompt:
+    """The prompt of a row, in the domain given or its own. UserError: the row is wrong; `where` begins the message."""
+    row = {field: value for field, value in row.items() if value is not None or field not in _MAY_BE_NULL}
+    if _SURROGATE.search(json.dumps(row, ensure_ascii=False, default=str)):
         raise UserError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is not text; remove it")
     unknown = sorted(row.keys() - _ROW_FIELDS)
     if unknown:
         raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(_ROW_FIELDS))}")
-    for field in _MAY_BE_NULL & row.keys():
-        if row[field] is None:
-            del row[field]
-    domain = source.domain or row.get("domain", "")
+    domain = domain or row.get("domain", "")
     if not isinstance(domain, str) or not domain:
         raise UserError(f"{where}: domain is missing; name it in the row or in data.sources")
     answer = row.get("answer", "")
