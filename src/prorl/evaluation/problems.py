@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from prorl.config import Config, Source
-from prorl.prompts.mini import make_prompt
-from prorl.prompts.sources import MINI_SUITES, mini_levels, read_rows
+from prorl.prompts import suites
+from prorl.prompts.sources import read_rows
+from prorl.prompts.suites import SUITES
 from prorl.records import Prompt
 from prorl.seeds import stream_seed
 
@@ -30,9 +31,9 @@ def held_out(
     """
     problems: list[Prompt] = []
     for source in sources:
-        if source.source in MINI_SUITES:
-            for task, level in mini_levels(source):
-                problems += _generated(task, level, per_level * parts, purpose, source.domain)[part::parts]
+        if source.source in SUITES:
+            for task, level in suites.levels(source):
+                problems += _generated(source, task, level, per_level * parts, purpose)[part::parts]
         else:
             by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
             for row in read_rows(source):
@@ -52,22 +53,22 @@ def trained_levels(phases: Iterable[Config]) -> set[tuple[str, int]]:
     """Every (task, level) that the phases' training sources can bring."""
     levels: set[tuple[str, int]] = set()
     for source in {source for config in phases for source in config.data.sources if source.weight > 0}:
-        if source.source in MINI_SUITES:
-            levels.update(mini_levels(source))
+        if source.source in SUITES:
+            levels.update(suites.levels(source))
         else:
             levels.update((row.task, row.level) for row in read_rows(source))
     return levels
 
 
-def _generated(task: str, level: int, count: int, purpose: str, domain: str) -> list[Prompt]:
+def _generated(source: Source, task: str, level: int, count: int, purpose: str) -> list[Prompt]:
     """Up to `count` problems with different texts; fewer where no new one turns up."""
     problems: dict[str, Prompt] = {}
     for number in range(count):
         for attempt in range(_MAX_TRIES):
             seed = abs(stream_seed(purpose, task, level, number, attempt))
-            prompt = make_prompt(task, level, seed)
+            prompt = suites.generate(source.source, task, level, seed)
             if prompt.text not in problems:
-                problems[prompt.text] = replace(prompt, verifier="mini", domain=domain or prompt.domain)
+                problems[prompt.text] = replace(prompt, domain=suites.domain_of(source, task))
                 break
         else:
             break

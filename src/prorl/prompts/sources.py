@@ -1,20 +1,20 @@
-"""Stage 1: data sets as sequences of `Prompt`s by number: the built-in mini suite, or files of prompt rows."""
+"""Stage 1: data sets as sequences of `Prompt`s by number: the built-in suites, or files of prompt rows."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from prorl.config import Source
 from prorl.errors import UserError
-from prorl.prompts.mini import FAMILIES, make_prompt, suite
+from prorl.prompts import suites
+from prorl.prompts.suites import SUITES
 from prorl.prompts.tables import PARQUET, BrokenRow, read_table, table_format
 from prorl.records import Prompt
 from prorl.seeds import shuffled_index, stream_seed
 
-MINI_SUITES = ("mini", "mini_hard")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_BE_NULL = {"id", "domain", "task", "verifier"}
 """Left out in a row of a table that has the column."""
@@ -36,22 +36,32 @@ class PromptSet(Protocol):
         """One prompt of each kind of verification."""
         ...
 
+    def rows(self) -> Sequence[Prompt]:
+        """Every prompt that stands in a file; none where they are generated."""
+        ...
 
-class MiniSet:
-    """Fresh problems of levels of the mini suite, each level equally often."""
 
-    def __init__(self, domain: str, levels: list[tuple[str, int]]) -> None:
+class SuiteSet:
+    """Fresh problems of levels of a suite, each level equally often."""
+
+    def __init__(self, suite: str, domain: str, levels: list[tuple[str, int]]) -> None:
         self.domain, self.size = domain, len(levels)
-        self._levels = levels
+        self._suite, self._levels = suite, levels
 
     def draw(self, seed: int, number: int) -> Prompt:
         epoch, place = divmod(number, self.size)
         task, level = self._levels[shuffled_index(place, self.size, stream_seed(seed, self.domain, epoch))]
         problem = abs(stream_seed(seed, "problem", self.domain, number))
-        return replace(make_prompt(task, level, problem), verifier="mini", domain=self.domain)
+        return replace(suites.generate(self._suite, task, level, problem), domain=self.domain)
 
     def kinds(self) -> list[Prompt]:
-        return [self.draw(0, 0)]
+        return list({prompt.verifier: prompt for prompt in self._level_samples()}.values())
+
+    def rows(self) -> Sequence[Prompt]:
+        return ()
+
+    def _level_samples(self) -> Iterator[Prompt]:
+        return (suites.generate(self._suite, task, level, 0) for task, level in self._levels)
 
 
 class RowSet:
@@ -68,6 +78,9 @@ class RowSet:
     def kinds(self) -> list[Prompt]:
         return list({row.verifier: row for row in self._rows}.values())
 
+    def rows(self) -> Sequence[Prompt]:
+        return self._rows
+
 
 def prompt_row(prompt: Prompt) -> dict[str, Any]:
     """The prompt as a row of a data file, without its verifier's name."""
@@ -83,48 +96,33 @@ def prompt_row(prompt: Prompt) -> dict[str, Any]:
 
 def lane(prompt: Prompt) -> str:
     """What counts as the same problem: a row, or a level of generated ones."""
-    return f"{prompt.task}/{prompt.level}" if prompt.verifier == "mini" else prompt.id
+    return f"{prompt.task}/{prompt.level}" if suites.is_generated(prompt) else prompt.id
 
 
 def open_source(source: Source) -> list[PromptSet]:
     """The source's prompts by domain."""
-    if source.source in MINI_SUITES:
+    if source.source in SUITES:
         by_domain: dict[str, list[tuple[str, int]]] = {}
-        for task, level in mini_levels(source):
-            by_domain.setdefault(source.domain or FAMILIES[task].domain, []).append((task, level))
-        return [MiniSet(domain, levels) for domain, levels in by_domain.items()]
+        for task, level in suites.levels(source):
+            by_domain.setdefault(suites.domain_of(source, task), []).append((task, level))
+        return [SuiteSet(source.source, domain, levels) for domain, levels in by_domain.items()]
     rows: dict[str, list[Prompt]] = {}
     for row in read_rows(source):
         rows.setdefault(row.domain, []).append(row)
     return [RowSet(domain, prompts) for domain, prompts in rows.items()]
 
 
-def mini_levels(source: Source) -> list[tuple[str, int]]:
-    """The `(task, level)` pairs that a mini source names."""
-    for task in source.tasks:
-        if task not in FAMILIES:
-            raise UserError(f"data.sources: tasks = {task}: not in the mini suite; it has {', '.join(FAMILIES)}")
-    low, high = source.min_level, source.max_level or max(family.max_level for family in FAMILIES.values())
-    chosen = [
-        (task, level)
-        for task, level in suite("mini" if source.source == "mini" else "mini_hard")
-        if (not source.tasks or task in source.tasks) and low <= level <= high
-    ]
-    if not chosen:
-        raise UserError(f"data.sources: no level of {source.source} lies between {low} and {high}; widen the bounds")
-    return chosen
-
-
 def is_missing(source: Source) -> bool:
     """Whether the source is a file that is not there."""
-    return source.source not in MINI_SUITES and not Path(source.source).expanduser().is_file()
+    return source.source not in SUITES and not Path(source.source).expanduser().is_file()
 
 
 def no_such_file(section: str, name: str, count: int = 1) -> UserError:
     """The refusal of a file that is not there, one of `count`."""
     more = f" ({count} files are missing)" if count > 1 else ""
     return UserError(
-        f"{section}.sources: source = {name}: no such file; use mini, mini_hard or a .jsonl file or a .parquet file{more}; "
+        f"{section}.sources: source = {name}: no such file; use {', '.join(SUITES)} or a .jsonl or "
+        f".parquet file{more}; "
         "docs/paper_recipe.md describes the files of the paper's recipes"
     )
 

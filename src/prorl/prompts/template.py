@@ -8,6 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from prorl.errors import UserError
 from prorl.records import Prompt
 
+THINK_OPEN = "<think>"
+
 
 class Template:
     """A tokenizer with its chat template, a system prompt, and the end tokens."""
@@ -16,6 +18,7 @@ class Template:
         self._tokenizer = tokenizer
         self._eos_ids = frozenset(eos_ids)
         self._system_prompt = system_prompt
+        self._opening = THINK_OPEN if self._opens_thinking() else ""
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Prompt tokens, ready for a response. Without a chat template the messages' texts follow each other."""
@@ -27,14 +30,29 @@ class Template:
             text = "\n".join(message["content"] for message in messages)
             return tuple(self._tokenizer(text)["input_ids"])
         try:
-            text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            text = self._render(messages)
         except TemplateError as error:
             raise UserError(f"prompt {prompt.id}: the model's chat template refuses it ({error})") from None
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Text of a response without its end token; other special tokens stay visible to the verifier."""
+        """Text of a response without its end token; other special tokens stay visible to the verifier.
+
+        Where the chat template itself begins the thinking, the text does so too: a reader can tell that it never ended.
+        """
         ids = [int(token) for token in tokens]
         if ids and ids[-1] in self._eos_ids:
             ids.pop()
-        return self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self._opening + text
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+    def _opens_thinking(self) -> bool:
+        if self._tokenizer.chat_template is None:
+            return False
+        try:
+            return self._render([{"role": "user", "content": "x"}]).rstrip().endswith(THINK_OPEN)
+        except TemplateError:
+            return False  # it wants other messages, and says so at the first prompt

@@ -16,7 +16,7 @@ from typing import Literal, Self
 from prorl.errors import RunFailed, UserError
 from prorl.records import Prompt, Score
 from prorl.rewards.functions import Verifier, as_score, fault
-from prorl.rewards.programs import limits as program_limits
+from prorl.rewards.programs.limits import deadline_seconds as program_deadline
 from prorl.rewards.server_process import ServerProcess
 from prorl.rewards.tickets import Chunk, Tickets
 from prorl.rewards.worker_process import Report, WorkerProcess
@@ -39,7 +39,7 @@ TABLES: dict[Reading, dict[str, str]] = {"strict": VERIFIERS, "tolerant": TOLERA
 
 START_SECONDS = 60.0
 """For a worker to start, or to import a verifier and begin with a message."""
-DEADLINES: dict[str, Callable[[Prompt], float]] = {VERIFIERS["code"]: program_limits.deadline_seconds}
+DEADLINES: dict[str, Callable[[Prompt], float]] = {VERIFIERS["code"]: program_deadline}
 """Verifiers with a clock of their own, which the pool's must not overtake."""
 MAX_FAILED_STARTS = 3
 MAX_LOST = 3

@@ -10,7 +10,9 @@ import pytest
 from transformers import AutoTokenizer
 
 import prorl
-from prorl.prompts.mini import FAMILIES, make_prompt, suite
+from prorl.config import Source
+from prorl.prompts.mini import FAMILIES, make_prompt
+from prorl.prompts.suites import levels
 from prorl.rewards.mini import verify
 
 ALL_LEVELS = [(name, level) for name, family in FAMILIES.items() for level in range(1, family.max_level + 1)]
@@ -48,12 +50,10 @@ def test_pinned_example(family):
 
 
 def test_suites_split_the_levels():
-    pairs = [*suite("mini"), *suite("mini_hard")]
+    pairs = [*levels(Source(source="mini")), *levels(Source(source="mini_hard"))]
     assert sorted(pairs) == sorted(ALL_LEVELS)
     assert {FAMILIES[name].domain for name, _ in pairs} == {"math", "code", "stem", "logic", "instruction"}
     assert all(family.max_level - family.train_levels >= 2 for family in FAMILIES.values())
-    with pytest.raises(ValueError, match="must be mini or mini_hard"):
-        suite("maxi")
 
 
 @pytest.mark.parametrize(("family", "level"), [("summ", 1), ("add", 0), ("add", 99)])

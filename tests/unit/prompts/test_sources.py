@@ -6,7 +6,8 @@ import pytest
 
 from prorl.config import Source
 from prorl.errors import UserError
-from prorl.prompts.sources import mini_levels, open_source, read_rows
+from prorl.prompts.sources import open_source, read_rows
+from prorl.prompts.suites import levels
 
 GOOD = {"domain": "math", "prompt": "1 + 1"}
 
@@ -114,13 +115,15 @@ def test_a_whole_surrogate_pair_is_text(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "."])
 def test_a_file_that_is_not_there(tmp_path, name):
-    with pytest.raises(UserError, match=r"no such file; use mini, mini_hard or a \.jsonl file"):
+    with pytest.raises(
+        UserError, match=r"no such file; use mini, mini_hard, procedural, procedural_hard or a \.jsonl or"
+    ):
         read_rows(Source(source=str(tmp_path / name)))
 
 
 def test_levels_of_the_mini_suites():
-    assert mini_levels(Source(source="mini", tasks=("sort",), min_level=2, max_level=3)) == [("sort", 2), ("sort", 3)]
-    easy, hard = (mini_levels(Source(source=name, tasks=("sort",))) for name in ("mini", "mini_hard"))
+    assert levels(Source(source="mini", tasks=("sort",), min_level=2, max_level=3)) == [("sort", 2), ("sort", 3)]
+    easy, hard = (levels(Source(source=name, tasks=("sort",))) for name in ("mini", "mini_hard"))
     # The held-out levels follow the trained ones.
     assert [level for _, level in easy + hard] == list(range(1, len(easy) + len(hard) + 1))
     assert easy
@@ -128,12 +131,12 @@ def test_levels_of_the_mini_suites():
 
 
 def test_wrong_levels_and_tasks_of_the_mini_suite():
-    with pytest.raises(UserError, match=r"data\.sources: tasks = sorting: not in the mini suite; it has add, run,"):
-        mini_levels(Source(source="mini", tasks=("sorting",)))
+    with pytest.raises(UserError, match=r"data\.sources: tasks = sorting: not in mini; it has add, run,"):
+        levels(Source(source="mini", tasks=("sorting",)))
     with pytest.raises(UserError, match="no level of mini lies between 90 and 99; widen the bounds"):
-        mini_levels(Source(source="mini", min_level=90, max_level=99))
+        levels(Source(source="mini", min_level=90, max_level=99))
     with pytest.raises(UserError, match="no level of mini_hard lies between 0 and 1;"):
-        mini_levels(Source(source="mini_hard", max_level=1))
+        levels(Source(source="mini_hard", max_level=1))
 
 
 def test_kinds_name_every_verifier_of_a_file(tmp_path):

@@ -92,3 +92,12 @@ def test_any_of_the_end_tokens_ends_a_response(tokenizer):
 def test_decode_keeps_every_space(tokenizer):
     text = " a ,  b . c 's "
     assert Template(tokenizer, [EOS]).decode(spell(tokenizer, text)) == text
+
+
+def test_a_response_whose_thinking_the_template_began_says_so(tokenizer):
+    # The tag's letters are in the shipped vocabulary; its brackets are not needed for the rendered text.
+    tokenizer.chat_template = CHAT + "{% if add_generation_prompt %}<think>\n{% endif %}"
+    tokens = spell(tokenizer, "ab")
+    assert Template(tokenizer, [EOS]).decode([*tokens, EOS]) == "<think>ab"
+    tokenizer.chat_template = CHAT
+    assert Template(tokenizer, [EOS]).decode([*tokens, EOS]) == "ab"

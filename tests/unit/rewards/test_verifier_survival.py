@@ -1,4 +1,4 @@
-"""The verifier pool: equal answers are judged once, and killed servers, recycled workers and full queues lose nothing."""
+"""The verifier pool judges equal answers once; killed servers, recycled workers and full queues lose nothing."""
 
 import os
 import signal

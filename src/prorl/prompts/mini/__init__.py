@@ -4,7 +4,6 @@ Suite `mini` holds the levels that may be trained on, `mini_hard` the held-out o
 """
 
 import random
-from typing import Literal
 
 from prorl.prompts.mini.arithmetic import ADD, RUN
 from prorl.prompts.mini.problem import Family, Problem
@@ -14,7 +13,7 @@ from prorl.prompts.mini.science import GENE, SHEET
 from prorl.prompts.mini.words import ACRO, SLOTS
 from prorl.records import Prompt
 
-__all__ = ["FAMILIES", "Family", "Problem", "make_prompt", "suite"]
+__all__ = ["FAMILIES", "Family", "Problem", "make_prompt"]
 
 FAMILIES: dict[str, Family] = {
     "add": ADD,
@@ -47,13 +46,5 @@ def make_prompt(family: str, level: int, seed: int) -> Prompt:
         content=problem.prompt,
         answer=problem.solution,
         metadata={"task": family, "level": level, **problem.metadata},
+        verifier="mini",
     )
-
-
-def suite(name: Literal["mini", "mini_hard"]) -> tuple[tuple[str, int], ...]:
-    """The `(family, level)` pairs of a suite."""
-    if name == "mini":
-        return tuple((f.name, level) for f in FAMILIES.values() for level in range(1, f.train_levels + 1))
-    if name == "mini_hard":
-        return tuple((f.name, lv) for f in FAMILIES.values() for lv in range(f.train_levels + 1, f.max_level + 1))
-    raise ValueError(f"mini suite {name!r}: must be mini or mini_hard")
