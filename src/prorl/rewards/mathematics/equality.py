@@ -1,0 +1,269 @@
+r"""Stage 3, rewards: whether an answer's tree says the same as the gold's. Not symmetric: the gold sets the form.
+
+The rules, beyond equal values:
+
+- Several gold values: the same number of them, in any order (a tuple, interval or matrix: in its order). A single gold
+  value never equals a list.
+- `x = 5`, `f(x) = 5` and `5` are equal, `x = 5` and `y = 5` are not. A chain `2 + 3 = 5` must hold.
+- Decimals are compared exactly: 0.333 is not 1/3 and 3.14159 is not pi. Only a gold that is itself a decimal of three
+  or more digits accepts what rounds to it, from a closed form without decimals.
+- A percent or degree sign that one side lacks says nothing; so does a unit. Two units are converted.
+- Numerals with two bases: same base, same digits.
+- An inequality in one variable is its set of solutions.
+"""
+
+from collections.abc import Callable
+
+from prorl.rewards.mathematics.intervals import real_set, same_set, variable_of
+from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable, difference, number, product, reciprocal
+from prorl.rewards.mathematics.units import conversion, is_unit
+from prorl.rewards.mathematics.values import equal, proportional, rounds_to
+
+MAX_PARTS = 60
+MAX_CHAIN = 6
+_NAME_KINDS = ("symbol", "constant", "mul", "add", "call", "bracket", "degree", "list")
+_SET_KINDS = ("union", "intersection", "difference", "builder", "reals", "empty", "relation")
+_EQUATIONS = ("=", "~")
+_RADIANS = product(Node("constant", (), "pi"), reciprocal(number(180)))
+
+
+def same_answer(gold: Node, answer: Node) -> bool:
+    """Whether the answer is right. Raises Refused where telling costs too much."""
+    gold, answer = _expanded(gold), _expanded(answer)
+    if gold == answer:
+        return True
+    try:
+        return _same(gold, answer)
+    except Unreadable:
+        return False
+
+
+def _same(gold: Node, answer: Node) -> bool:
+    gold, answer = _single(gold), _single(answer)
+    if _is_equation(gold) or _is_equation(answer):
+        return _same_equation(gold, answer)
+    if gold.kind in _SET_KINDS or answer.kind in _SET_KINDS or _is_condition(gold) or _is_condition(answer):
+        return _same_set(gold, answer)
+    if gold.kind in ("list", "set"):
+        return answer.kind in ("list", "set") and _same_parts(gold, answer)
+    if gold.kind in _BY_KIND:
+        return _BY_KIND[gold.kind](gold, answer)
+    if answer.kind == "ratio":
+        return len(answer.args) == 2 and equal(gold, _quotient(answer))
+    if answer.kind in ("list", "set", *_BY_KIND):
+        return answer.kind == "base" and gold.name == answer.name
+    return _same_scalar(gold, answer)
+
+
+def _expanded(node: Node) -> Node:
+    """Both values of a plus-minus sign, as parts of a list."""
+    if node.kind in ("list", "set"):
+        parts: list[Node] = []
+        for child in node.args:
+            inner = _expanded(child)
+            parts += inner.args if inner.kind == "list" and child.kind != "list" else (inner,)
+        return Node(node.kind, tuple(parts), node.name)
+    if not node.holds("pm"):
+        return node
+    return Node("list", tuple(node.rebuilt(lambda child, sign=sign: _with_sign(child, sign)) for sign in "+-"), ",")
+
+
+def _with_sign(node: Node, sign: str) -> Node:
+    if node.kind != "pm":
+        return node
+    return node.args[0] if node.name == sign else product(number(-1), *node.args)
+
+
+def _single(node: Node) -> Node:
+    """The element of a set of one."""
+    return node.args[0] if node.kind in ("set", "list") and len(node.args) == 1 else node
+
+
+def _is_equation(node: Node) -> bool:
+    return node.kind == "relation" and all(operator in _EQUATIONS for operator in node.name.split(","))
+
+
+def _is_condition(node: Node) -> bool:
+    """A list of inequalities."""
+    return node.kind == "list" and any(child.kind == "relation" and not _is_equation(child) for child in node.args)
+
+
+def _is_name(node: Node) -> bool:
+    """What stands before `=` in a stated value: `x`, `AB`, `x + y`, `f(2)`, `(x, y)`."""
+    if node.kind == "mul" and node.args[0].kind == "symbol" and len(node.args) == 2:
+        return True
+    return node.kind in _NAME_KINDS and bool(node.symbols()) and all(n.kind in _NAME_KINDS for n in node.walk())
+
+
+def _stated(relation: Node) -> tuple[Node | None, Node]:
+    """The name and the value that an equation states. Raises Unreadable where it states none."""
+    parts, operators = list(relation.args), relation.name.split(",")
+    name = parts[0] if _is_name(parts[0]) else None
+    if name is None and len(parts) == 2 and operators == ["="] and _is_name(parts[1]):
+        return parts[1], parts[0]
+    if name is not None:
+        parts, operators = parts[1:], operators[1:]
+    if len(parts) > MAX_CHAIN:
+        raise Refused("a long chain of equations")
+    end = operators.index("~") if "~" in operators else len(operators)
+    steps = parts[: end + 1]
+    if not all(equal(left, right) for left, right in zip(steps[:-1], steps[1:], strict=True)):
+        raise Unreadable("the equations of a chain do not hold")
+    return name, steps[-1]
+
+
+def _same_equation(gold: Node, answer: Node) -> bool:
+    if not _is_equation(answer):
+        name, value = _stated(gold)
+        return name is not None and same_answer(value, answer)
+    if not _is_equation(gold):
+        if gold.kind in _SET_KINDS:
+            return _same_set(gold, answer)
+        return same_answer(gold, _stated(answer)[1])
+    try:
+        gold_name, gold_value = _stated(gold)
+        name, value = _stated(answer)
+        if gold_name is None or name is None or gold_name == name or not gold_value.symbols():
+            return gold_name == name and same_answer(gold_value, value)
+    except Unreadable:
+        pass
+    if len(gold.args) != 2 or len(answer.args) != 2:
+        return False
+    return proportional(difference(*gold.args), difference(*answer.args)) is not None
+
+
+def _same_set(gold: Node, answer: Node) -> bool:
+    if gold.kind == answer.kind == "relation":
+        if gold.name == answer.name and len(gold.args) == len(answer.args):
+            if all(one == two for one, two in zip(gold.args, answer.args, strict=True)):
+                return True
+            if gold.symbols() != answer.symbols():
+                return False
+        if len(gold.args) == len(answer.args) == 2 and gold.name in _SIGNS and answer.name in _SIGNS:
+            return _same_inequality(gold, answer)
+    if gold.holds("relation") and answer.holds("relation") and variable_of(gold) != variable_of(answer):
+        return False
+    return same_set(real_set(gold), real_set(answer))
+
+
+_SIGNS = {"<": ("<", 1), ">": ("<", -1), "<=": ("<=", 1), ">=": ("<=", -1), "!=": ("!=", 0)}
+
+
+def _same_inequality(gold: Node, answer: Node) -> bool:
+    (kind, direction), (other_kind, other) = _SIGNS[gold.name], _SIGNS[answer.name]
+    ratio = proportional(difference(*gold.args), difference(*answer.args))
+    return kind == other_kind and ratio is not None and ratio * direction * other >= 0
+
+
+def _same_parts(gold: Node, answer: Node) -> bool:
+    """The same parts in any order."""
+    if max(len(gold.args), len(answer.args)) > MAX_PARTS:
+        return gold.args == answer.args
+    if len(gold.args) != len(answer.args):
+        return False
+    left = list(answer.args)
+    for part in gold.args:
+        found = next((other for other in left if same_answer(part, other)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return True
+
+
+def _same_bracket(gold: Node, answer: Node) -> bool:
+    """A tuple or an interval; a tuple without its brackets is accepted."""
+    if answer.kind not in ("bracket", "list") or len(gold.args) != len(answer.args):
+        return False
+    if answer.kind == "bracket" and gold.name != answer.name:
+        return False
+    if answer.kind == "list" and gold.name != "()":
+        return False
+    return all(same_answer(one, two) for one, two in zip(gold.args, answer.args, strict=True))
+
+
+def _same_rows(gold: Node, answer: Node) -> bool:
+    if gold.kind != answer.kind or len(gold.args) != len(answer.args):
+        return False
+    return all(same_answer(one, two) for one, two in zip(gold.args, answer.args, strict=True))
+
+
+def _same_ratio(gold: Node, answer: Node) -> bool:
+    if answer.kind != "ratio":
+        return len(gold.args) == 2 and answer.kind not in ("list", "set", "bracket") and equal(_quotient(gold), answer)
+    if len(gold.args) != len(answer.args):
+        return False
+    return all(
+        equal(product(gold.args[0], two), product(answer.args[0], one))
+        for one, two in zip(gold.args[1:], answer.args[1:], strict=True)
+    )
+
+
+def _quotient(ratio: Node) -> Node:
+    return product(ratio.args[0], reciprocal(ratio.args[1]))
+
+
+def _same_base(gold: Node, answer: Node) -> bool:
+    """Digits and base; the base may be left out."""
+    if answer.kind == "base":
+        return gold.name == answer.name and gold.args == answer.args
+    return answer.kind == "number" and gold.name == answer.name
+
+
+_BY_KIND: dict[str, Callable[[Node, Node], bool]] = {
+    "bracket": _same_bracket,
+    "matrix": _same_rows,
+    "row": _same_rows,
+    "ratio": _same_ratio,
+    "base": _same_base,
+}
+
+
+def _same_scalar(gold: Node, answer: Node) -> bool:
+    gold, gold_unit = _without_unit(gold)
+    answer, unit = _without_unit(answer)
+    if gold_unit and not unit:
+        answer = _without_letters(answer, gold_unit)
+    elif unit and not gold_unit:
+        gold = _without_letters(gold, unit)
+    factor = conversion(gold_unit, unit)
+    if factor is None:
+        return False
+    if factor != 1:
+        answer = product(number(factor), answer)
+    return any(_same_number(one, two) for one, two in _signless(gold, answer))
+
+
+def _same_number(gold: Node, answer: Node) -> bool:
+    return equal(gold, answer) or rounds_to(gold, answer)
+
+
+def _signless(gold: Node, answer: Node) -> list[tuple[Node, Node]]:
+    """What to compare where one side, or both, have a percent or a degree sign."""
+    for sign, scale in (("percent", reciprocal(number(100))), ("degree", _RADIANS)):
+        if gold.kind == sign and answer.kind == sign:
+            return [(gold.args[0], answer.args[0])]
+        if gold.kind == sign:
+            return [(gold.args[0], answer), (product(gold.args[0], scale), answer)]
+        if answer.kind == sign:
+            return [(gold, answer.args[0]), (gold, product(answer.args[0], scale))]
+    return [(gold, answer)]
+
+
+def _without_unit(node: Node) -> tuple[Node, str]:
+    """The number and its unit; a degree sign before C or F belongs to the unit."""
+    unit = ""
+    if node.kind == "quantity":
+        node, unit = node.args[0], node.name
+    elif node.kind == "mul" and node.args[0].kind == "degree" and node.args[1].name in ("C", "F"):
+        node, unit = node.args[0], node.args[1].name
+    if unit and node.kind == "degree":
+        node = node.args[0]
+    return node, unit
+
+
+def _without_letters(node: Node, unit: str) -> Node:
+    """`5 m` read as a product, where the other side has the unit m."""
+    letter = unit.strip(" ~")
+    if node.kind == "mul" and is_unit(letter) and node.args[-1] == Node("symbol", (), letter):
+        return product(*node.args[:-1])
+    return node

@@ -1,0 +1,52 @@
+r"""Stage 3, rewards: answers that are words or option letters, and equality of notation without reading it.
+
+`\text{Evelyn}`, `odd`, `no solution`, `(C)`.
+"""
+
+import re
+
+from prorl.rewards.mathematics.tokens import CONNECTORS, WORDS
+
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}")
+_IGNORED = re.compile(r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![A-Za-z])|[\s~$]|\\ |\\\(|\\\)")
+_SAME_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_PROSE = re.compile(r"[A-Za-z][A-Za-z' .-]*")
+_CHOICE = re.compile(r"\(?([A-Z])\)?[.:]?")
+_CHOICE_WITH_VALUE = re.compile(r"\(([A-Z])\)\s*[^()]+|([A-Z])[.):]\s*[^()]+")
+_SYNONYMS = {
+    "no solutions": "no solution", "no real solution": "no solution", "no real solutions": "no solution",
+    "no such numbers": "no solution", "none": "no solution", "no solution exists": "no solution",
+    "no solutions exist": "no solution", "empty set": "no solution", "the empty set": "no solution",
+    "dne": "does not exist", "undefined": "does not exist",
+    "impossible": "not possible", "true": "yes", "false": "no",
+}  # fmt: skip
+EMPTY_SET_WORDS = "no solution"
+REAL_WORDS = ("all real numbers", "all reals", "all real", "real numbers")
+
+
+def notation(text: str) -> str:
+    """The text without what cannot change its meaning: equal notations are equal answers."""
+    plain = _SAME_FRACTION.sub(r"\\frac", _IGNORED.sub("", text))
+    return plain[:-1] if plain.endswith(".") else plain
+
+
+def prose(text: str) -> str | None:
+    """The words of an answer in lower case; None where it is not made of words."""
+    plain = _WRAPPED.sub(r"\1", text).replace("\\ ", " ").replace("$", " ").replace("~", " ").strip(" .\"'")
+    plain = re.sub(r"\s+", " ", plain)
+    if not _PROSE.fullmatch(plain) or plain in WORDS:
+        return None
+    words = plain.split(" ")
+    if len(words) > 1 and any(word in CONNECTORS for word in words):
+        return None
+    if plain == text.strip() and max(map(len, words)) < 3:
+        return None
+    lower = plain.lower().rstrip(".")
+    return _SYNONYMS.get(lower, lower)
+
+
+def choice(text: str) -> str | None:
+    """The option letter of an answer that is one, as `C`, `(C)` or `(C) 5`."""
+    plain = re.sub(r"\\[ ,;:!~]|[~$]|\\quad", " ", _WRAPPED.sub(r"\1", text)).strip(" *.")
+    match = _CHOICE.fullmatch(plain) or _CHOICE_WITH_VALUE.fullmatch(plain)
+    return next(letter for letter in match.groups() if letter) if match else None
