@@ -32,6 +32,9 @@ _ISOTOPE = re.compile(r"(?:\^\(?(\d{1,3})\)?(?:_\(?\d{1,3}\)?)?|_\(?\d{1,3}\)?\^
 _ISOTOPE_BEHIND = re.compile(r"([A-Z][a-z]?)-(\d{1,3})")
 _TOKEN = re.compile(r"([A-Z][a-z]?)|([(\[])|([)\]])|(\d{1,6})|([-=≡·.*])")
 _ELECTRON = re.compile(r"e(?:\^\(?-\)?|-)")
+_HYBRID = re.compile(r"sp[23]?(?:d[23]?)?")
+_CONFIGURATION = re.compile(r"(\[[A-Z][a-z]\])?((?:\d[spdfg]\d{1,2})+)")
+_SUBSHELL = re.compile(r"\d[spdfg]\d{1,2}?(?=\d[spdfg]|$)")
 _ARROW = re.compile(r"\s*(?:<=>|<->|-{1,3}>|=>|⇒)\s*(?:\[[^\]]{0,40}\]\s*)*")
 _PLUS = re.compile(r"(?<![\^(])\s*\+\s*(?=[\dA-Z(\[^e])")
 
@@ -93,6 +96,17 @@ def read_reaction(text: str) -> Reaction | None:
         math.lcm(*(number.denominator for number in coefficients)),
     )
     return Reaction(_divided(left, unit), _divided(right, unit))
+
+
+def read_configuration(text: str) -> tuple[str, ...] | None:
+    """Core and subshells of `[Ar] 3d^5 4s^1`, in any order, or a hybrid such as `sp^3`; None where it is neither."""
+    if len(text) > MAX_FORMULA_CHARS:
+        return None
+    compact = re.sub(r"[\s^()]", "", text)
+    if _HYBRID.fullmatch(compact):
+        return (compact,)
+    match = _CONFIGURATION.fullmatch(compact)
+    return tuple(sorted([match[1] or "", *_SUBSHELL.findall(match[2])])) if match else None
 
 
 def _divided(side: list[tuple[Fraction, Formula]], unit: Fraction) -> tuple[tuple[Fraction, Formula], ...]:

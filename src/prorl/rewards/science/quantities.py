@@ -34,6 +34,7 @@ _EQUALS = re.compile(r"\s*(?:=|≈|->)\s*")
 _LABEL = re.compile(r"[^\W\d][^=<>]{0,60}")
 _SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b")
 _LIST = re.compile(r"\s*;\s*|\s*,\s+(?:and\s+)?|\s+and\s+|,(?!\d{3}(?!\d))")
+_TUPLE = re.compile(r"^[(\[]([^()\[\]]*(?:\([^()]*\)[^()\[\]]*)*)[)\]]( ?[^,;()]{0,40})$")
 _TIGHT_LIST = re.compile(r"\s*[;,]\s*(?:and\s+)?|\s+and\s+")
 _NEXT_PART = re.compile(r"(?<=[A-Za-z°'\"])\s+(?=\d)|(?<=[°'])(?=\d)")
 _RATIO = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:\s*:\s*\d{1,9}(?:\.\d{1,9})?){1,15}")
@@ -64,8 +65,7 @@ def read_quantities(text: str) -> tuple[Quantity, ...] | None:
     single = _stated(text)
     if single is not None:
         return (single,)
-    if text[0] in "([" and text[-1] in ")]":
-        text = text[1:-1]
+    text = _TUPLE.sub(r"\1\2", text)
     for separators in (_LIST, _TIGHT_LIST):
         parts = separators.split(text)
         if 1 < len(parts) <= MAX_LIST:
@@ -150,7 +150,8 @@ def _plain_number(text: str, start: int) -> tuple[Numeral, Fraction | float, int
     uncertainty = read_numeral(text, plus_minus.end()) if plus_minus else None
     if uncertainty is None:
         return numeral, 0.0, end
-    return numeral, abs(uncertainty[0].value), uncertainty[1]
+    size = uncertainty[0].value
+    return numeral, -size if size < 0 else size, uncertainty[1]
 
 
 def _with_uncertainty(text: str, start: int) -> tuple[Numeral, Fraction | float, int] | None:

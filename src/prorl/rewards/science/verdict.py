@@ -16,7 +16,7 @@ from prorl.rewards.functions import TwoStageVerifier, fault
 from prorl.rewards.science.choices import read_choice
 from prorl.rewards.science.conversion import Measure, measure
 from prorl.rewards.science.expressions import is_expression, same_expression
-from prorl.rewards.science.formulas import read_formula, read_reaction
+from prorl.rewards.science.formulas import read_configuration, read_formula, read_reaction
 from prorl.rewards.science.markup import MAX_ANSWER_CHARS, bare, plain
 from prorl.rewards.science.options import Options, read_options
 from prorl.rewards.science.phrases import same_phrase
@@ -29,7 +29,7 @@ MAX_TAIL_CHARS = 4000
 MAX_LINE_CHARS = 200
 
 _STATED = re.compile(r"\b(?:final\s+answer|answer)\s*(?:\*\*)?\s*(?:is|:|=)\s*(?:\*\*)?\s*:?\s*([^\n]+)", re.IGNORECASE)
-_END_OF_SENTENCE = re.compile(r"[.!](?:\s.*)?$")
+_END_OF_SENTENCE = re.compile(r"[.!](?:\s+[A-Z].*|\s*)$")
 _BOLD_LINE = re.compile(r"\s*\*\*([^*\n]{1,200})\*\*[.\s]*")
 
 
@@ -143,9 +143,10 @@ def _difference(gold: str, answer: str, wanted: _Wanted) -> str:
     if quantities is not None:
         return _quantity_difference(quantities, gold, answer, wanted)
     gold_text, answer_text = plain(gold), plain(answer)
-    ratio = read_ratio(gold_text)
-    if ratio is not None:
-        return "" if ratio == read_ratio(answer_text) else "another ratio"
+    for read in (read_ratio, read_configuration):
+        expected = read(gold_text)
+        if expected is not None:
+            return "" if expected == read(answer_text) else "another ratio or configuration"
     is_same_substance = _same_substance(gold_text, answer_text)
     if is_same_substance is not None:
         return "" if is_same_substance else "another formula"
