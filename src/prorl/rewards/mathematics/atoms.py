@@ -8,30 +8,41 @@ import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from prorl.rewards.mathematics.nodes import EMPTY, INFINITY, REALS, Node, Refused, Unreadable, number, product, reciprocal
-from prorl.rewards.mathematics.tokens import Token
-from prorl.rewards.mathematics.units import is_unit, read_unit
-
-MAX_NESTING = 40
-END = Token("end", "")
-FUNCTIONS = {
-    r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc", r"\arcsin", r"\arccos", r"\arctan", r"\sinh", r"\cosh",
-    r"\tanh", r"\log", r"\ln", r"\lg", r"\exp", r"\abs", r"\lcm", r"\gcd", r"\max", r"\min", r"\floor", r"\ceil",
-}  # fmt: skip
-INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
-FRACTIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\cfrac")
-BINOMIALS = (r"\binom", r"\dbinom", r"\tbinom")
-CONSTANTS = {r"\pi": "pi", "e": "e", "i": "i", r"\imath": "i"}
-EMPTY_NAMES = (r"\emptyset", r"\varnothing")
-GREEK = set(
-    r"\alpha \beta \gamma \delta \epsilon \varepsilon \zeta \eta \theta \vartheta \iota \kappa \lambda \mu \nu \xi \rho "
-    r"\sigma \tau \phi \varphi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Phi \Psi \Omega \ell \hbar".split()
+from prorl.rewards.mathematics.names import (
+    ACCENTS,
+    BARS,
+    BASES,
+    BINOMIALS,
+    CLOSERS,
+    CONSTANTS,
+    EMPTY_NAMES,
+    FLOORS,
+    FRACTIONS,
+    FUNCTIONS,
+    GREEK,
+    INVERSES,
+    MATRICES,
+    STARTERS,
+    WRAPPERS,
 )
-WRAPPERS = (r"\mathbf", r"\mathit", r"\boldsymbol", r"\bm", r"\boxed", r"\mathnormal", r"\mathcal", r"\fbox", r"\ensuremath")
-ACCENTS = (r"\overline", r"\bar", r"\vec", r"\hat", r"\overrightarrow", r"\widehat", r"\tilde", r"\underline", r"\dot")
-CLOSERS = {"(": ")]", "[": ")]"}
-FLOORS = {r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil")}
-BARS = ("|", r"\vert", r"\lvert", r"\rvert", r"\|", r"\mid")
+from prorl.rewards.mathematics.nodes import (
+    EMPTY,
+    INFINITY,
+    REALS,
+    Node,
+    Refused,
+    Unreadable,
+    number,
+    product,
+    reciprocal,
+)
+from prorl.rewards.mathematics.tokens import Token
+from prorl.rewards.mathematics.units import is_unit
+
+MAX_NESTING = 60
+MAX_MARKS = 5
+"""Powers, subscripts and signs on one atom."""
+END = Token("end", "")
 _SCALARS = ("number", "symbol", "constant", "pow", "call", "add", "mul", "degree", "percent", "quantity")
 
 
@@ -94,13 +105,12 @@ class AtomReader:
             return self._bars == 0 and before.kind in _SCALARS
         if token.kind == "text":
             return len(token.text.strip(" ~")) == 1 and not is_unit(token.text.strip(" ~"))
-        starters = {"(", "[", "{", r"\sqrt", *FRACTIONS, *BINOMIALS, *FUNCTIONS, *GREEK, *CONSTANTS, *WRAPPERS, *ACCENTS}
-        return token.kind == "letter" or token.text in starters or token.text in FLOORS
+        return token.kind == "letter" or token.text in STARTERS
 
     def postfix(self) -> Node:
         """An atom with its powers, subscripts, factorials, percent and degree signs."""
         node = self._mixed(self.atom())
-        while True:
+        for _ in range(MAX_MARKS):
             if self.accept("^"):
                 node = self._power(node)
             elif self.accept("_"):
@@ -116,6 +126,7 @@ class AtomReader:
                 node = Node("symbol", (), node.name + "'")
             else:
                 return node
+        raise Refused("too many powers or signs on one number")
 
     def atom(self) -> Node:
         token = self.take()
@@ -225,6 +236,8 @@ class AtomReader:
         plain = text.strip(" ~")
         if len(plain) == 1 and plain.isascii() and plain.isalpha():
             return Node("constant", (), plain) if plain in ("e", "i") else Node("symbol", (), plain)
+        if plain == "infinity":
+            return INFINITY
         if "\\" + plain in FUNCTIONS:
             return self._function(plain)
         raise Unreadable("words where a number is expected")
@@ -259,11 +272,17 @@ class AtomReader:
         exponent = self.argument() if self.peek().kind != "number" else self._decimal(self.take().text)
         return Node("pow", (base, Node("mul", (number(-1), exponent)) if sign else exponent))
 
+    def _base(self, index: str) -> int | None:
+        """The base that a subscript of a number names."""
+        if index in BASES:
+            return BASES.index(index) + 2
+        return int(index) if index.isdigit() and len(index) <= 3 else None
+
     def _subscript(self, node: Node) -> Node:
         index = self._raw_argument() if self.peek().kind != "number" else self.take().text
         index = index.strip("()").replace("text", "")
-        if node.kind == "number" and node.name and index.isdigit() and len(index) <= 3:
-            return Node("base", (number(int(index)),), node.name)
+        if node.kind == "number" and node.name and (base := self._base(index)) is not None:
+            return Node("base", (number(base),), node.name)
         if node.kind in ("symbol", "constant"):
             return Node("symbol", (), f"{node.name}_{index}")
         raise Unreadable("a subscript of what is no name")
@@ -357,7 +376,7 @@ class AtomReader:
 
     def _matrix(self) -> Node:
         name = self._raw_argument()
-        if name not in ("pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "smallmatrix", "array"):
+        if name not in MATRICES:
             raise Unreadable(f"environment {name!r}")
         if name == "array":
             self._raw_argument()
@@ -377,8 +396,3 @@ class AtomReader:
         self._raw_argument()
         matrix = Node("matrix", tuple(rows))
         return Node("call", (matrix,), "det") if name == "vmatrix" else matrix
-
-
-def unit_of(node: Node) -> str:
-    """The unit of a quantity; empty for what is none."""
-    return node.name if node.kind == "quantity" and read_unit(node.name) else ""

@@ -4,12 +4,13 @@ A first pass with few digits finds how large intermediate values become; the sec
 difference of the last one still shows. What would need too many is refused.
 """
 
+from prorl.rewards.mathematics import ground  # noqa: F401, I001  (before mpmath)
+
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from prorl.rewards.mathematics import ground  # noqa: F401, I001  (before mpmath)
-from mpmath import MPContext, mpc
+from mpmath import MPContext, mpc  # type: ignore[import-untyped]
 
 from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable
 

@@ -12,9 +12,11 @@ The rules, beyond equal values:
 - An inequality in one variable is its set of solutions.
 """
 
+import functools
+import itertools
 from collections.abc import Callable
 
-from prorl.rewards.mathematics.intervals import real_set, same_set, variable_of
+from prorl.rewards.mathematics.intervals import real_set, same_members, same_set, variable_of
 from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable, difference, number, product, reciprocal
 from prorl.rewards.mathematics.units import conversion, is_unit
 from prorl.rewards.mathematics.values import equal, proportional, rounds_to
@@ -45,6 +47,8 @@ def _same(gold: Node, answer: Node) -> bool:
     if gold.kind in _SET_KINDS or answer.kind in _SET_KINDS or _is_condition(gold) or _is_condition(answer):
         return _same_set(gold, answer)
     if gold.kind in ("list", "set"):
+        if answer.kind == "bracket":
+            return _states_in_order(gold) and _same_bracket(Node("bracket", gold.args, "()"), answer)
         return answer.kind in ("list", "set") and _same_parts(gold, answer)
     if gold.kind in _BY_KIND:
         return _BY_KIND[gold.kind](gold, answer)
@@ -65,17 +69,19 @@ def _expanded(node: Node) -> Node:
         return Node(node.kind, tuple(parts), node.name)
     if not node.holds("pm"):
         return node
-    return Node("list", tuple(node.rebuilt(lambda child, sign=sign: _with_sign(child, sign)) for sign in "+-"), ",")
+    return Node("list", tuple(node.rebuilt(functools.partial(_with_sign, sign)) for sign in "+-"), ",")
 
 
-def _with_sign(node: Node, sign: str) -> Node:
+def _with_sign(sign: str, node: Node) -> Node:
     if node.kind != "pm":
         return node
     return node.args[0] if node.name == sign else product(number(-1), *node.args)
 
 
 def _single(node: Node) -> Node:
-    """The element of a set of one."""
+    """The element of a set of one; the coordinates of a named point."""
+    if node.kind == "mul" and len(node.args) == 2 and node.args[0].kind == "symbol" and node.args[1].kind == "bracket":
+        return node.args[1]
     return node.args[0] if node.kind in ("set", "list") and len(node.args) == 1 else node
 
 
@@ -90,9 +96,24 @@ def _is_condition(node: Node) -> bool:
 
 def _is_name(node: Node) -> bool:
     """What stands before `=` in a stated value: `x`, `AB`, `x + y`, `f(2)`, `(x, y)`."""
-    if node.kind == "mul" and node.args[0].kind == "symbol" and len(node.args) == 2:
+    if node.kind == "mul" and len(node.args) == 2 and _head(node).kind == "symbol":
         return True
     return node.kind in _NAME_KINDS and bool(node.symbols()) and all(n.kind in _NAME_KINDS for n in node.walk())
+
+
+def _head(node: Node) -> Node:
+    """f of `f(x)` and of its inverse."""
+    head = node.args[0] if node.kind == "mul" else node
+    return head.args[0] if head.kind == "pow" and head.args[1].value == -1 else head
+
+
+def _same_name(one: Node, two: Node) -> bool:
+    """Equal names; `y`, `y(t)` and `f(x)` all name the value of a function."""
+    if one == two:
+        return True
+    y = Node("symbol", (), "y")
+    functions = [node.kind == "mul" and _head(node).kind == "symbol" for node in (one, two)]
+    return any(functions) and (y in (one, two) or (_head(one) == _head(two) and not all(functions)))
 
 
 def _stated(relation: Node) -> tuple[Node | None, Node]:
@@ -107,7 +128,7 @@ def _stated(relation: Node) -> tuple[Node | None, Node]:
         raise Refused("a long chain of equations")
     end = operators.index("~") if "~" in operators else len(operators)
     steps = parts[: end + 1]
-    if not all(equal(left, right) for left, right in zip(steps[:-1], steps[1:], strict=True)):
+    if not all(equal(left, right) for left, right in itertools.pairwise(steps)):
         raise Unreadable("the equations of a chain do not hold")
     return name, steps[-1]
 
@@ -123,8 +144,10 @@ def _same_equation(gold: Node, answer: Node) -> bool:
     try:
         gold_name, gold_value = _stated(gold)
         name, value = _stated(answer)
-        if gold_name is None or name is None or gold_name == name or not gold_value.symbols():
+        if gold_name is None or name is None:
             return gold_name == name and same_answer(gold_value, value)
+        if _same_name(gold_name, name) or not gold_value.symbols():
+            return _same_name(gold_name, name) and same_answer(gold_value, value)
     except Unreadable:
         pass
     if len(gold.args) != 2 or len(answer.args) != 2:
@@ -143,7 +166,10 @@ def _same_set(gold: Node, answer: Node) -> bool:
             return _same_inequality(gold, answer)
     if gold.holds("relation") and answer.holds("relation") and variable_of(gold) != variable_of(answer):
         return False
-    return same_set(real_set(gold), real_set(answer))
+    try:
+        return same_set(real_set(gold), real_set(answer))
+    except Unreadable:
+        return same_members(gold, answer)
 
 
 _SIGNS = {"<": ("<", 1), ">": ("<", -1), "<=": ("<=", 1), ">=": ("<=", -1), "!=": ("!=", 0)}
@@ -168,6 +194,12 @@ def _same_parts(gold: Node, answer: Node) -> bool:
             return False
         left.remove(found)
     return True
+
+
+def _states_in_order(gold: Node) -> bool:
+    """`x = 1, y = 2`: values of several variables, which a tuple may give."""
+    names = [part.args[0] for part in gold.args if part.kind == "relation" and part.name == "="]
+    return len(names) == len(set(names)) == len(gold.args)
 
 
 def _same_bracket(gold: Node, answer: Node) -> bool:

@@ -1,11 +1,13 @@
 """Stage 3, rewards: sets of real numbers from intervals, inequalities and set notation, in one normal form."""
 
+import itertools
 from dataclasses import dataclass
 
-from prorl.rewards.mathematics.nodes import EMPTY, INFINITY, MINUS_INFINITY, REALS, Node, Unreadable
+from prorl.rewards.mathematics.nodes import EMPTY, INFINITY, MINUS_INFINITY, REALS, Node, Unreadable, negative
 from prorl.rewards.mathematics.values import equal, real_value
 
 MAX_PARTS = 50
+MAX_NAMED_SETS = 6
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -28,7 +30,7 @@ class Interval:
 
 
 Intervals = tuple[Interval, ...]
-_LINE = (Interval(MINUS_INFINITY, INFINITY, False, False),)
+_LINE: Intervals = (Interval(MINUS_INFINITY, INFINITY, False, False),)
 
 
 def real_set(node: Node) -> Intervals:
@@ -46,6 +48,29 @@ def same_set(left: Intervals, right: Intervals) -> bool:
         and equal(one.high, two.high)
         for one, two in zip(left, right, strict=True)
     )
+
+
+def same_members(left: Node, right: Node) -> bool:
+    """Whether two expressions in named sets hold the same elements, whatever the sets are."""
+    names = sorted(left.symbols() | right.symbols())
+    if len(names) > MAX_NAMED_SETS:
+        raise Unreadable("too many sets")
+    return all(
+        _member(left, inside) == _member(right, inside)
+        for inside in (
+            frozenset(chosen) for size in range(len(names) + 1) for chosen in itertools.combinations(names, size)
+        )
+    )
+
+
+def _member(node: Node, inside: frozenset[str]) -> bool:
+    """Whether an element of these sets, and of no other, is in the combination."""
+    if node.kind == "symbol":
+        return node.name in inside
+    if node.kind not in ("union", "intersection", "difference"):
+        raise Unreadable("no combination of named sets")
+    first, second = (_member(child, inside) for child in node.args)
+    return {"union": first or second, "intersection": first and second, "difference": first and not second}[node.kind]
 
 
 def variable_of(node: Node) -> str | None:
@@ -85,7 +110,7 @@ def _meet(left: Intervals, right: Intervals) -> Intervals:
 
 
 def _complement(parts: Intervals) -> Intervals:
-    result = _LINE
+    result: Intervals = _LINE
     for part in parts:
         outside: list[Interval] = []
         if real_value(part.low) > float("-inf"):
@@ -122,14 +147,29 @@ def _relation(node: Node) -> Intervals:
     operators = node.name.split(",")
     if operators == ["in"]:
         return real_set(node.args[1])
-    result = _LINE
+    result: Intervals = _LINE
     for left, operator, right in zip(node.args[:-1], operators, node.args[1:], strict=True):
-        if right.kind == "symbol" and left.kind != "symbol":
+        if _is_variable(right) and not _is_variable(left):
             left, right, operator = right, left, _FLIPPED.get(operator, operator)
-        if left.kind != "symbol" or right.symbols():
+        if not _is_variable(left) or right.symbols():
             raise Unreadable("a relation that is not solved")
-        result = _meet(result, _half_line(operator, right))
+        result = _meet(result, _half_line(operator, right) if left.kind == "symbol" else _distance(operator, right))
     return result
+
+
+def _is_variable(node: Node) -> bool:
+    """A variable, or its absolute value."""
+    return node.kind == "symbol" or (node.kind == "call" and node.name == "abs" and node.args[0].kind == "symbol")
+
+
+def _distance(operator: str, bound: Node) -> Intervals:
+    """Where the absolute value is within or beyond a positive bound."""
+    if real_value(bound) <= 0:
+        raise Unreadable("an absolute value against what is not positive")
+    within = Interval(negative(bound), bound, "=" in operator, "=" in operator)
+    if operator in ("<", "<="):
+        return (within,)
+    return _complement((Interval(within.low, within.high, operator == ">", operator == ">"),))
 
 
 def _half_line(operator: str, bound: Node) -> Intervals:
@@ -151,7 +191,7 @@ def _conditions(node: Node) -> Intervals:
     everything: Intervals = _LINE
     for part in parts:
         everything = _meet(everything, part)
-    if everything and (node.name == "and" or any("!=" in child.name for child in node.args)):
+    if node.name == "and" or (everything and any("!=" in child.name for child in node.args)):
         return everything
     return _join(tuple(interval for part in parts for interval in part))
 

@@ -8,12 +8,12 @@ import functools
 
 from prorl.rewards.mathematics.atoms import AtomReader
 from prorl.rewards.mathematics.nodes import Node, Unreadable, negative, product, reciprocal
-from prorl.rewards.mathematics.tokens import CONNECTORS, Token, ambiguous, clean, tokenize
+from prorl.rewards.mathematics.tokens import CONNECTORS, ambiguous, clean, tokenize
 
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\ge": ">=", r"\geq": ">=",
     r"\geqslant": ">=", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\approx": "~", r"\lt": "<", r"\gt": ">",
-    r"\equiv": "mod", r"\colon": "=", r"\to": "to", r"\mapsto": "to", r"\sim": "~", r"\simeq": "~",
+    r"\equiv": "mod", r"\to": "to", r"\mapsto": "to", r"\sim": "~", r"\simeq": "~",
 }  # fmt: skip
 SETS = {
     r"\cup": "union", r"\bigcup": "union", r"\cap": "intersection", r"\setminus": "difference",
@@ -22,6 +22,7 @@ SETS = {
 SIGNS = {"+": "+", "-": "-", r"\pm": "pm", r"\mp": "mp"}
 TIMES = ("*", r"\cdot", r"\times", r"\ast")
 DIVIDE = ("/", r"\div")
+LOGICAL = {r"\lor": "or", r"\vee": "or", r"\land": "and", r"\wedge": "and"}
 SEPARATORS = (",", ";", r"\\")
 
 
@@ -54,11 +55,13 @@ class _Reader(AtomReader):
         """Relations separated by commas or the words or, and; one alone is itself."""
         parts, joint = [self.relation()], ""
         while (connector := self._connector()) is not None:
-            joint = connector if connector in CONNECTORS else joint or ","
+            joint = connector if connector != "," else joint or ","
             if self.done:
                 break
             parts.append(self.relation())
-        return parts[0] if len(parts) == 1 else Node("list", tuple(parts), joint or ",")
+        if joint in LOGICAL and any(part.kind != "relation" for part in parts):
+            raise Unreadable("logic")
+        return parts[0] if len(parts) == 1 else Node("list", tuple(parts), LOGICAL.get(joint, joint))
 
     def relation(self) -> Node:
         parts, operators = [self.set_expression()], list[str]()
@@ -88,7 +91,7 @@ class _Reader(AtomReader):
     def term(self) -> Node:
         """A product; a colon makes it a ratio."""
         ratio = [self._product()]
-        while self.peek() == Token("mark", ":") and not self.in_builder:
+        while self.peek().text in (":", r"\colon") and not self.in_builder:
             self.take()
             ratio.append(self._product())
         return ratio[0] if len(ratio) == 1 else Node("ratio", tuple(ratio))
@@ -121,12 +124,13 @@ class _Reader(AtomReader):
     def _connector(self) -> str | None:
         """Take what separates two parts of a list."""
         found = None
-        while self.peek().text in SEPARATORS or (
-            self.peek().kind == "text" and self.peek().text.strip(" ~,").lower() in CONNECTORS
-        ) or (self.peek().text in (r"\lor", r"\vee", r"\land", r"\wedge")):
+        while (
+            self.peek().text in SEPARATORS
+            or (self.peek().kind == "text" and self.peek().text.strip(" ~,").lower() in CONNECTORS)
+            or self.peek().text in LOGICAL
+        ):
             text = self.take().text.strip(" ~,").lower()
-            text = {r"\lor": "or", r"\vee": "or", r"\land": "and", r"\wedge": "and"}.get(text, text)
-            found = text if text in CONNECTORS else found or ","
+            found = text if text in CONNECTORS or text in LOGICAL else found or ","
         return found
 
 

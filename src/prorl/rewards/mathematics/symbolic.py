@@ -4,12 +4,12 @@ Called only with short text made of known tokens, so that nothing in it can cost
 factorial, large exponent or large number. It runs without its own alarms: the caller's deadline is the clock.
 """
 
+from prorl.rewards.mathematics import ground  # noqa: F401, I001  (before sympy)
+
 import logging
 import re
 
-from prorl.rewards.mathematics import ground  # noqa: F401, I001  (before sympy)
-from math_verify import LatexExtractionConfig, parse, verify
-from math_verify import grader, parser
+from math_verify import LatexExtractionConfig, grader, parse, parser, verify
 
 from prorl.rewards.mathematics.nodes import Refused, Unreadable
 from prorl.rewards.mathematics.tokens import Token, tokenize
@@ -18,11 +18,14 @@ MAX_CHARACTERS = 200
 MAX_NUMBER_DIGITS = 9
 MAX_POWERS = 12
 FLOAT_DIGITS = 12
-_COMMANDS = set(
-    r"\frac \dfrac \tfrac \sqrt \pi \infty \cup \cap \setminus \in \le \leq \ge \geq \ne \neq \pm \cdot \times \div \{ \} "
-    r"\mid \sin \cos \tan \cot \sec \csc \arcsin \arccos \arctan \log \ln \exp \alpha \beta \gamma \delta \theta \lambda "
-    r"\mu \phi \omega \begin \end \mathbb \to \choose \overline \subset \subseteq \emptyset \vee \wedge \lor \land".split()
-)
+_COMMANDS = {
+    r"\frac", r"\dfrac", r"\tfrac", r"\sqrt", r"\pi", r"\infty", r"\cup", r"\cap", r"\setminus", r"\in",
+    r"\le", r"\leq", r"\ge", r"\geq", r"\ne", r"\neq", r"\pm", r"\cdot", r"\times", r"\div", r"\{", r"\}",
+    r"\mid", r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc", r"\arcsin", r"\arccos", r"\arctan",
+    r"\log", r"\ln", r"\exp", r"\alpha", r"\beta", r"\gamma", r"\delta", r"\theta", r"\lambda", r"\mu",
+    r"\phi", r"\omega", r"\mathbb", r"\to", r"\overline", r"\subset", r"\subseteq", r"\emptyset", r"\vee",
+    r"\wedge", r"\lor", r"\land",
+}  # fmt: skip
 _POWER = re.compile(r"\^\s*\{?\s*-?\s*([0-9]+)")
 
 for _module in (grader, parser):
@@ -35,9 +38,7 @@ def agree(gold: str, answer: str) -> bool:
     for text in (gold, answer):
         _check(text)
     config = [LatexExtractionConfig()]
-    trees = [
-        parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None) for text in (gold, answer)
-    ]
+    trees = [parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None) for text in (gold, answer)]
     return all(trees) and bool(
         verify(*trees, float_rounding=FLOAT_DIGITS, timeout_seconds=None, allow_set_relation_comp=True)
     )

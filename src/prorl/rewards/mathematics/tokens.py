@@ -47,6 +47,7 @@ def _pattern(separators: str) -> re.Pattern[str]:
 
 
 _JOINED, _SPLIT = _pattern(_ALWAYS + "|,"), _pattern(_ALWAYS)
+_WORDY_NUMBER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*[0-9][^{}]*)\}")
 _AMBIGUOUS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(array|aligned|cases)\}(?:\{[^{}]*\})?")
 WORDS = {
@@ -54,6 +55,7 @@ WORDS = {
     "sinh", "cosh", "tanh", "log", "ln", "lg", "exp", "abs", "infty", "infinity", "inf", "oo", "lcm", "gcd", "max",
     "min", "floor", "ceil", "binom",
 }  # fmt: skip
+OPENING, CLOSING = ("{", "(", "[", r"\{"), ("}", ")", "]", r"\}")
 CONNECTORS = {"or", "and"}
 _ALIASES = {"infinity": "infty", "inf": "infty", "oo": "infty"}
 
@@ -77,7 +79,7 @@ def clean(text: str) -> str:
     dollars = re.findall(r"(?<!\\)\$", text)
     if len(dollars) % 2 == 0:
         text = re.sub(r"(?<!\\)\$", " ", text)
-    text = text.strip()
+    text = _WORDY_NUMBER.sub(r" \1 ", text).strip()
     return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
 
 
@@ -89,11 +91,10 @@ def ambiguous(text: str) -> bool:
 def tokenize(text: str, *, join_thousands: bool) -> list[Token]:
     """Tokens of cleaned text. Raises Refused for one over the limits, Unreadable for a character of no token."""
     text = _ENVIRONMENT.sub("", text) if "cases" in text or "aligned" in text else text
-    pattern = _JOINED if join_thousands else _SPLIT
     tokens: list[Token] = []
-    position = depth = 0
+    position = depth = brackets = 0
     while position < len(text):
-        match = pattern.match(text, position)
+        match = (_JOINED if join_thousands and not brackets else _SPLIT).match(text, position)
         if match is None:
             raise Unreadable(f"character {text[position]!r}")
         position = match.end()
@@ -102,7 +103,9 @@ def tokenize(text: str, *, join_thousands: bool) -> list[Token]:
             tokens += _split_word(content, tokens)
         elif kind != "space":
             tokens.append(Token(str(kind), content if kind != "number" else _number(content)))
-            depth += (content in ("{", "(", "[", r"\{")) - (content in ("}", ")", "]", r"\}"))
+            step = (content in OPENING) - (content in CLOSING)
+            depth += step
+            brackets += step * (content not in "{}")
         if depth > MAX_DEPTH or len(tokens) > MAX_TOKENS:
             raise Refused("the answer is too deep or too long")
     return tokens
@@ -131,5 +134,9 @@ def _split_word(word: str, before: list[Token]) -> list[Token]:
     for name in ("pi", "sqrt"):
         if name in word and word != name:
             head, _, tail = word.partition(name)
-            return [*(Token("letter", c) for c in head), Token("command", "\\" + name), *(Token("letter", c) for c in tail)]
+            return [*_letters(head), Token("command", "\\" + name), *_letters(tail)]
+    return _letters(word)
+
+
+def _letters(word: str) -> list[Token]:
     return [Token("letter", char) for char in word]

@@ -34,7 +34,8 @@ _TABLE = {
     "angle": {"deg degree degrees": "1"},
     "temperature": {"K kelvin": "1"}, "celsius": {"C celsius Celsius": "1"},
     "fahrenheit": {"F fahrenheit Fahrenheit": "1"},
-    "force": {"N newton newtons": "1"}, "energy": {"J joule joules": "1", "kJ": "1000", "eV": "1602176634/10000000000000000000000000000"},
+    "force": {"N newton newtons": "1"}, "energy": {"J joule joules": "1", "kJ": "1000"},
+    "electronvolt": {"keV": "1000", "MeV": "1000000", "eV": "1"},
     "power": {"W watt watts": "1", "kW kilowatt kilowatts": "1000"}, "voltage": {"V volt volts": "1"},
     "frequency": {"Hz hertz": "1", "kHz": "1000", "MHz": "1000000"}, "current": {"A amp amps ampere amperes": "1"},
     "pressure": {"Pa pascal pascals": "1", "kPa": "1000", "atm": "101325"}, "amount": {"mol mole moles": "1"},
@@ -46,7 +47,9 @@ _UNITS = {
     for aliases, factor in entries.items()
     for alias in aliases.split()
 }
+_COMPOUND = {"mph": "miles per hour", "kph": "km per hour", "kmh": "km per hour", "kmph": "km per hour"}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+_DEGREES = re.compile(r"degrees?\s+(?=[CFcf])()")
 _SUFFIXES = {"squared": 2, "cubed": 3}
 _PIECES = re.compile(r"[A-Za-z]+|\^\{?(-?[0-9])\}?|/|[0-9]")
 _FILLERS = {"per", "a", "an", "the", "of", "each", "units", "unit"}
@@ -71,6 +74,7 @@ def read_unit(text: str) -> Unit:
     dimensions: dict[str, int] = {}
     factor, nouns = Fraction(1), set[str]()
     side, power, last = 1, 1, ""
+    text = _DEGREES.sub(r"\1", _COMPOUND.get(text.strip(" ~"), text))
     for match in _PIECES.finditer(text):
         piece = match.group()
         if piece in ("/", "per"):
@@ -98,5 +102,7 @@ def conversion(gold: str, answer: str) -> Fraction | None:
     first, second = read_unit(gold), read_unit(answer)
     if first.dimensions and second.dimensions:
         return second.factor / first.factor if first.dimensions == second.dimensions else None
-    disjoint = first.nouns and second.nouns and not first.nouns & second.nouns
-    return None if disjoint and not (first.dimensions or second.dimensions) else Fraction(1)
+    if first.dimensions or second.dimensions:
+        other = first if second.dimensions else second
+        return None if other.nouns else Fraction(1)
+    return None if first.nouns and second.nouns and not first.nouns & second.nouns else Fraction(1)

@@ -19,6 +19,8 @@ MAX_BITS = 30_000
 MAX_FACTORIAL = 2_500
 PRIMES = (2**61 - 1, 2**89 - 1)
 POINTS = 4
+SIGNED_POINTS = 12
+"""Where an absolute value or a step hides a difference on one side of it."""
 SIGN_SENSITIVE = ("abs", "floor", "ceil", "max", "min")
 
 
@@ -101,13 +103,14 @@ def real_value(node: Node) -> float:
 
 def rounds_to(gold: Node, answer: Node) -> bool:
     """Whether a closed form without decimals rounds to a decimal of at least three digits, the gold."""
-    _, point, decimals = gold.name.partition(".")
+    _, _, decimals = gold.name.partition(".")
     if gold.kind != "number" or not decimals.isdigit() or len(gold.name.lstrip("-0.").replace(".", "")) < 3:
         return False
     if answer.symbols() or any("." in node.name for node in answer.walk() if node.kind == "number"):
         return False
     value, _ = evaluate(answer, {})
-    return bool(abs(value * 10 ** len(decimals) - gold.value.numerator * 10 ** len(decimals) // gold.value.denominator) <= 0.5)
+    scale = 10 ** len(decimals)
+    return bool(abs(value * scale - int(gold.value * scale)) <= 0.5)
 
 
 def _equal_modulo(left: Node, right: Node, variables: list[str]) -> bool:
@@ -161,9 +164,10 @@ def _inverse(value: int, prime: int) -> int:
 def _equal_numerically(left: Node, right: Node, variables: list[str]) -> bool:
     signed = any(node.name in SIGN_SENSITIVE for side in (left, right) for node in side.walk() if node.kind == "call")
     generator = random.Random("numeric")
+    num_points = SIGNED_POINTS if signed else POINTS
     return all(
         close(evaluate(left, point), evaluate(right, point))
-        for point in (_point(variables, generator, signed=signed) for _ in range(POINTS if variables else 1))
+        for point in (_point(variables, generator, signed=signed) for _ in range(num_points if variables else 1))
     )
 
 

@@ -15,7 +15,7 @@ from prorl.rewards.mathematics.extraction import strict_answer, tolerant_answer
 from prorl.rewards.mathematics.nodes import EMPTY, REALS, Node, Refused, Unreadable
 from prorl.rewards.mathematics.parsing import readings
 from prorl.rewards.mathematics.tokens import clean
-from prorl.rewards.mathematics.words import EMPTY_SET_WORDS, REAL_WORDS, choice, notation, prose
+from prorl.rewards.mathematics.words import EMPTY_SET_WORDS, REAL_WORDS, choice, notation, prose, surely_words
 
 RIGHT = Score(1.0, "correct")
 
@@ -42,17 +42,17 @@ def _is_right(gold: str, answer: str) -> bool:
     if (gold_letter := choice(gold)) is not None and choice(answer) == gold_letter:
         return True
     gold_words, words = prose(gold), prose(answer)
-    if gold_words is not None and words is not None:
+    if gold_words is not None and words is not None and (surely_words(gold) or surely_words(answer)):
         return gold_words == words
     try:
         gold_trees, trees = _trees(gold, gold_words), _trees(answer, words)
     except Unreadable:
-        return gold_words is None and words is None and _symbolic(gold, answer)
+        return _symbolic(gold, answer)
     return any(same_answer(one, two) for one in gold_trees for two in trees)
 
 
 def _trees(text: str, words: str | None) -> tuple[Node, ...]:
-    if words is None:
+    if words is None or not surely_words(text):
         return readings(text)
     if words == EMPTY_SET_WORDS:
         return (EMPTY,)

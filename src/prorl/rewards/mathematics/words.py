@@ -8,7 +8,10 @@ import re
 from prorl.rewards.mathematics.tokens import CONNECTORS, WORDS
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}")
-_IGNORED = re.compile(r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![A-Za-z])|[\s~$]|\\ |\\\(|\\\)")
+_IGNORED = re.compile(
+    r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![A-Za-z])|[$]|\\ |\\\(|\\\)"
+    r"|(?<![0-9])[\s~]|[\s~](?![0-9])"
+)
 _SAME_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _PROSE = re.compile(r"[A-Za-z][A-Za-z' .-]*")
 _CHOICE = re.compile(r"\(?([A-Z])\)?[.:]?")
@@ -20,6 +23,7 @@ _SYNONYMS = {
     "dne": "does not exist", "undefined": "does not exist",
     "impossible": "not possible", "true": "yes", "false": "no",
 }  # fmt: skip
+_SHORT_WORDS = {"yes", "no", "odd", "red", "all", "tie", "one", "two", "six", "ten"}
 EMPTY_SET_WORDS = "no solution"
 REAL_WORDS = ("all real numbers", "all reals", "all real", "real numbers")
 
@@ -39,10 +43,16 @@ def prose(text: str) -> str | None:
     words = plain.split(" ")
     if len(words) > 1 and any(word in CONNECTORS for word in words):
         return None
-    if plain == text.strip() and max(map(len, words)) < 3:
-        return None
     lower = plain.lower().rstrip(".")
     return _SYNONYMS.get(lower, lower)
+
+
+def surely_words(text: str) -> bool:
+    """Whether letters are words rather than a product of variables."""
+    plain = _WRAPPED.sub(r"\1", text)
+    return plain != text or any(
+        len(word) > 3 or word.lower() in _SHORT_WORDS for word in re.findall("[A-Za-z]+", plain)
+    )
 
 
 def choice(text: str) -> str | None:
