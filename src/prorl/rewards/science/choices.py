@@ -16,7 +16,7 @@ _LEAD = re.compile(
 )
 _LETTER = r"[(\[]?\s*([A-Za-z])\s*[)\]]?"
 _ALONE = re.compile(rf"{_LETTER}\s*[.:]?")
-_WITH_TEXT = re.compile(r"(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Za-z])\s*[).:\]-])\s*[.:-]?\s*(\S.*)", re.DOTALL)
+_WITH_TEXT = re.compile(r"(?:[(\[] ?([A-Za-z]) ?[)\]] ?[.:-]?|([A-Za-z])(?:\)|[.:](?= )| -(?= ))) ?(\S.{0,300})")
 _MARKER = re.compile(r"(?:^|[\s,;])(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Z]\s*[).:])(?=\s|$)")
 _SEPARATORS = re.compile(r"\s*(?:,\s*and\b|,|;|&|\+|/|\band\b)\s*|\s+")
 _RUN = re.compile(r"[A-Z]{2,26}")

@@ -7,6 +7,7 @@ import re
 
 from prorl.records import Prompt
 from prorl.rewards.mathematics.verdict import verify
+from prorl.rewards.science.markup import plain
 
 MAX_EXPRESSION_CHARS = 400
 
@@ -17,6 +18,8 @@ _FUNCTIONS = {
     "sinh", "cosh", "tanh", "sqrt", "frac", "arcsin", "arccos", "arctan", "infty", "theta", "alpha", "beta", "gamma",
     "delta", "lambda", "omega", "sigma", "times", "cdot",
 }  # fmt: skip
+_VALUE = re.compile(r"\s*\$?\s*[+-]?\w{1,20}(?:\.\d{1,20})?\s*\$?\s*")
+_SIGN_OF_CONTENT = re.compile(r"\w")
 _LEFT_SIDE = re.compile(r"\s*(?:\\?[A-Za-z]+|[α-ωΑ-Ω])(?:_\s*(?:\{[^{}]*\}|\w))?(?:\([^()=]{0,20}\))?\s*=(?!.*=)")
 
 
@@ -30,7 +33,9 @@ def is_expression(text: str) -> bool:
 
 def same_expression(gold: str, answer: str) -> bool:
     """Whether the math verifier takes the answer for equal; the names on the left of `=` are no part of it."""
-    if not is_expression(answer) and not answer.strip().replace(".", "").isalnum():
+    if not is_expression(answer) and not _VALUE.fullmatch(answer):
+        return False
+    if not _SIGN_OF_CONTENT.search(plain(answer)):
         return False
     prompt = Prompt(id="", domain="math", task="", content="", answer=_right_side(gold))
     return verify(prompt, f"\\boxed{{{_right_side(answer)}}}").value == 1.0

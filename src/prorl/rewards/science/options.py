@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_OPTIONS = 26
 _GOLD_LETTERS = re.compile(r"[(\[]?[A-Z][)\].]*(?:(?:\s*,\s*(?:and\s+)?|\s*;\s*|\s+and\s+|\s*&\s*)[(\[]?[A-Z][)\].]*)*")
+_CAPITAL = re.compile(r"\b[A-Z]\b")
 _ONE_LETTER = re.compile(r"(?:option\s+|choice\s+)?[(\[]?([A-J])[)\].:]*(?:(?<=\))\s*(\S.*))?", re.IGNORECASE)
 _WRAPPED = re.compile(r"\$|\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|\\boxed\s*\{([^{}]*)\}|\*\*")
 _LETTER_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s+(?=\S)")
@@ -30,6 +31,8 @@ def read_options(answer: str, metadata: Mapping[str, Any]) -> Options | None:
     gold = _unwrapped(answer)
     choices = metadata.get("choices")
     if choices is None:
+        if _GOLD_LETTERS.fullmatch(gold) and len(gold) > 3:
+            return Options(string.ascii_uppercase, {}, frozenset(_CAPITAL.findall(gold)))
         match = _ONE_LETTER.fullmatch(gold)
         if match is None or (match[1].islower() and len(gold) == 1):
             return None
@@ -65,7 +68,7 @@ def _texts(choices: object) -> dict[str, str]:
 def _right(gold: str, texts: Mapping[str, str]) -> frozenset[str]:
     exact = [letter for letter, text in texts.items() if _unwrapped(text).casefold() == gold.casefold()]
     if _GOLD_LETTERS.fullmatch(gold):
-        letters = re.findall(r"\b[A-Z]\b", gold)
+        letters = _CAPITAL.findall(gold)
         if set(letters) <= set(texts):
             return frozenset(letters)
     match = _ONE_LETTER.fullmatch(gold)

@@ -9,7 +9,7 @@ import re
 MAX_ALTERNATIVES = 4
 MAX_ALTERNATIVE_WORDS = 5
 
-_ARTICLES = {"the", "a", "an"}
+_ARTICLE = re.compile(r"^(?:an?|the) (?=\w{3})|(?<= )the ")
 _PUNCTUATION = re.compile(r"[^\w\s+*/=<>≤≥±%°Δ^()'-]|(?<=\D)\.|\.(?=\D|$)")
 _HYPHENS = re.compile(r"(?<=\w)-(?=\w)")
 _GENOTYPE = re.compile(r"(?:([A-Za-z])(?i:\1))+")
@@ -37,9 +37,9 @@ def alternatives(gold: str) -> tuple[str, ...]:
 
 
 def normalised(text: str) -> str:
-    """Lower case, single spaces, no articles, no punctuation."""
+    """Lower case, single spaces, no article in front, no `the`, no punctuation."""
     words = _HYPHENS.sub(" ", _PUNCTUATION.sub(" ", text.casefold())).split()
-    return " ".join(word for word in words if word not in _ARTICLES or len(words) == 1)
+    return _ARTICLE.sub("", " ".join(words))
 
 
 def _same(gold: str, answer: str) -> bool:

@@ -28,7 +28,8 @@ MAX_TAIL_CHARS = 4000
 """The tolerant reading looks for a stated answer this far from the end."""
 MAX_LINE_CHARS = 200
 
-_STATED = re.compile(r"\b(?:final\s+answer|answer)\s*(?:\*\*)?\s*(?:is|:|=)\s*(?:\*\*)?\s*:?\s*([^\n]+)", re.IGNORECASE)
+_STATED = re.compile(r"\banswer ?(?:is|:|=) ?:? ?([^\n]+)", re.IGNORECASE)
+_BLANKS = re.compile(r"[^\S\n]+|\*\*")
 _END_OF_SENTENCE = re.compile(r"[.!](?:\s+[A-Z].*|\s*)$")
 _BOLD_LINE = re.compile(r"\s*\*\*([^*\n]{1,200})\*\*[.\s]*")
 
@@ -87,10 +88,10 @@ def _stated(tail: str, is_whole: bool) -> str | None:
     lines = [line for line in tail.split("\n") if line.strip()]
     if not lines:
         return None
-    statements = _STATED.findall(tail)
+    # Without runs of blanks and bold marks the pattern is linear.
+    statements = _STATED.findall(_BLANKS.sub(" ", tail).replace("  ", " "))
     if statements and len(statements[-1]) <= MAX_LINE_CHARS:
-        sentence = statements[-1].strip().strip("*").strip()
-        return _END_OF_SENTENCE.sub("", sentence) or None
+        return _END_OF_SENTENCE.sub("", statements[-1].strip()) or None
     bold = _BOLD_LINE.fullmatch(lines[-1])
     if bold is not None:
         return bold[1]
