@@ -3,11 +3,11 @@
 The grammar above them is `parsing.py`, which extends the reader given here.
 """
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
+from prorl.rewards.mathematics.cursor import Cursor
 from prorl.rewards.mathematics.names import (
     ACCENTS,
     BARS,
@@ -39,54 +39,18 @@ from prorl.rewards.mathematics.nodes import (
 from prorl.rewards.mathematics.tokens import Token
 from prorl.rewards.mathematics.units import is_unit
 
-MAX_NESTING = 60
 MAX_MARKS = 5
 """Powers, subscripts and signs on one atom."""
-END = Token("end", "")
 _SCALARS = ("number", "symbol", "constant", "pow", "call", "add", "mul", "degree", "percent", "quantity")
 
 
-class AtomReader:
-    """A position in the tokens."""
+class AtomReader(Cursor):
+    """Reads one atom or factor at a time."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
-        self._tokens = list(tokens)
-        self._position = 0
-        self._depth = 0
-        self._bars = 0
+        super().__init__(tokens)
+        self.open_bars = 0
         self.in_builder = False
-
-    @property
-    def done(self) -> bool:
-        return self._position >= len(self._tokens)
-
-    def peek(self, ahead: int = 0) -> Token:
-        place = self._position + ahead
-        return self._tokens[place] if place < len(self._tokens) else END
-
-    def take(self) -> Token:
-        token = self.peek()
-        self._position += 1
-        return token
-
-    def accept(self, text: str) -> bool:
-        """Take the token if it is this one."""
-        found = self.peek().text == text and self.peek().kind in ("mark", "command")
-        self._position += found
-        return found
-
-    def expect(self, text: str) -> None:
-        if not self.accept(text):
-            raise Unreadable(f"{text!r} is missing")
-
-    @contextlib.contextmanager
-    def deeper(self) -> Iterator[None]:
-        """Count one level of nesting."""
-        self._depth += 1
-        if self._depth > MAX_NESTING:
-            raise Refused("the answer is nested too deeply")
-        yield
-        self._depth -= 1
 
     def items(self) -> Node:
         raise NotImplementedError
@@ -102,7 +66,7 @@ class AtomReader:
                 return self._mixed_fraction_follows(before)
             return True
         if token.text in BARS:
-            return self._bars == 0 and before.kind in _SCALARS
+            return self.open_bars == 0 and before.kind in _SCALARS
         if token.kind == "text":
             return len(token.text.strip(" ~")) == 1 and not is_unit(token.text.strip(" ~"))
         return token.kind == "letter" or token.text in STARTERS
@@ -121,12 +85,19 @@ class AtomReader:
                 node = Node("percent", (node,))
             elif self.accept(r"\degree"):
                 node = Node("degree", (node,))
+            elif node.kind == "symbol" and self._value_follows():
+                node = Node("symbol", (), f"{node.name}({self.peek(1).text})")
+                self.position += 3
             elif self.peek().text == "'" and node.kind == "symbol":
                 self.take()
                 node = Node("symbol", (), node.name + "'")
             else:
                 return node
         raise Refused("too many powers or signs on one number")
+
+    def _value_follows(self) -> bool:
+        """`(0)` behind a name: the function's value, not a product."""
+        return self.peek().text == "(" and self.peek(1).text.isdigit() and self.peek(2).text == ")"
 
     def atom(self) -> Node:
         token = self.take()
@@ -151,7 +122,7 @@ class AtomReader:
             return node
         token = self.peek()
         if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
-            self._tokens[self._position] = Token("number", token.text[1:])
+            self.tokens[self.position] = Token("number", token.text[1:])
             return number(int(token.text[0]), token.text[0])
         return self.atom()
 
@@ -246,11 +217,11 @@ class AtomReader:
         if node.kind != "number" or not node.name.isdigit():
             return node
         if self.peek().text in FRACTIONS:
-            start, tokens = self._position, list(self._tokens)
+            start, tokens = self.position, list(self.tokens)
             fraction = self.atom()
             if fraction.kind == "mul" and fraction.args[0].name.isdigit() and fraction.args[1].args[0].name.isdigit():
                 return Node("add", (node, fraction))
-            self._position, self._tokens = start, tokens
+            self.position, self.tokens = start, tokens
         elif self._mixed_fraction_follows(node):
             top, _, bottom = self.take().text, self.take(), self.take().text
             return Node("add", (node, product(number(int(top), top), reciprocal(number(int(bottom), bottom)))))
@@ -344,9 +315,9 @@ class AtomReader:
         if self.accept(r"\}"):
             return EMPTY
         self.in_builder = True
-        self._bars += 1
+        self.open_bars += 1
         first = self.items()
-        self._bars -= 1
+        self.open_bars -= 1
         self.in_builder = False
         if self.peek().text in (":", *BARS):
             self.take()
@@ -359,9 +330,9 @@ class AtomReader:
         return first
 
     def _absolute(self) -> Node:
-        self._bars += 1
+        self.open_bars += 1
         node = self.sum()
-        self._bars -= 1
+        self.open_bars -= 1
         if self.take().text not in BARS:
             raise Unreadable("a bar does not close")
         return Node("call", (node,), "abs")

@@ -79,9 +79,11 @@ def _with_sign(sign: str, node: Node) -> Node:
 
 
 def _single(node: Node) -> Node:
-    """The element of a set of one; the coordinates of a named point."""
+    """The element of a set of one; the coordinates of a named point; the values of `x in {1, 2}`."""
     if node.kind == "mul" and len(node.args) == 2 and node.args[0].kind == "symbol" and node.args[1].kind == "bracket":
         return node.args[1]
+    if node.kind == "relation" and node.name == "in" and node.args[1].kind == "set":
+        node = node.args[1]
     return node.args[0] if node.kind in ("set", "list") and len(node.args) == 1 else node
 
 

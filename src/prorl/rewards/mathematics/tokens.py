@@ -48,6 +48,7 @@ def _pattern(separators: str) -> re.Pattern[str]:
 
 _JOINED, _SPLIT = _pattern(_ALWAYS + "|,"), _pattern(_ALWAYS)
 _WORDY_NUMBER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*[0-9][^{}]*)\}")
+_WHOLE_BOX = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
 _AMBIGUOUS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(array|aligned|cases)\}(?:\{[^{}]*\})?")
 WORDS = {
@@ -80,6 +81,8 @@ def clean(text: str) -> str:
     if len(dollars) % 2 == 0:
         text = re.sub(r"(?<!\\)\$", " ", text)
     text = _WORDY_NUMBER.sub(r" \1 ", text).strip()
+    while (box := _WHOLE_BOX.fullmatch(text)) is not None:
+        text = box.group(1).strip()
     return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
 
 

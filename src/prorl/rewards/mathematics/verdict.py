@@ -69,7 +69,7 @@ def _symbolic(gold: str, answer: str) -> bool:
 
 
 def _gold_text(answer: str) -> str:
-    """The gold without its box; a JSON list of strings as one list of answers."""
+    """The gold; a JSON list of strings as one list of answers."""
     gold = answer.strip()
     if gold.startswith('["') and gold.endswith("]"):
         try:
@@ -78,8 +78,6 @@ def _gold_text(answer: str) -> str:
             return gold
         if all(isinstance(part, str) for part in parts):
             gold = ", ".join(part.strip().strip("$") for part in parts)
-    if gold.startswith(r"\boxed{") and gold.endswith("}"):
-        gold = gold[len(r"\boxed{") : -1]
     return gold
 
 

@@ -12,6 +12,7 @@ _IGNORED = re.compile(
     r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![A-Za-z])|[$]|\\ |\\\(|\\\)"
     r"|(?<![0-9])[\s~]|[\s~](?![0-9])"
 )
+_HALF_OF_DAY = re.compile(r"(?<=[0-9])([aApP])\.?[mM]\.?(?![A-Za-z])")
 _SAME_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _PROSE = re.compile(r"[A-Za-z][A-Za-z' .-]*")
 _CHOICE = re.compile(r"\(?([A-Z])\)?[.:]?")
@@ -30,7 +31,8 @@ REAL_WORDS = ("all real numbers", "all reals", "all real", "real numbers")
 
 def notation(text: str) -> str:
     """The text without what cannot change its meaning: equal notations are equal answers."""
-    plain = _SAME_FRACTION.sub(r"\\frac", _IGNORED.sub("", text))
+    plain = _SAME_FRACTION.sub(r"\\frac", _IGNORED.sub("", _WRAPPED.sub(r"\1", text)))
+    plain = _HALF_OF_DAY.sub(lambda match: match[1].lower() + "m", plain)
     return plain[:-1] if plain.endswith(".") else plain
 
 
