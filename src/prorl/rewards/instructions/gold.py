@@ -26,7 +26,7 @@ from prorl.rewards.instructions.wording import CONSTRAINED_OPTIONS, WORDING_RULE
 MAX_BUILT_COUNT = 2000
 """Rows that ask for more of something get no gold response."""
 MIN_WORDS = 25
-"""Of a text whose language matters."""
+"""Of filler, in a text whose language matters."""
 _CHECKS = WORDING_RULES | LAYOUT_RULES
 _CAPITALS = ("OK", "USA", "TV", "UP")
 _LANGUAGE_RULES = ("language:response_language", "change_case:english_capital", "change_case:english_lowercase")
@@ -110,6 +110,8 @@ class _Draft:
             self._add_line(f"*{self.next_word()}*" for _ in range(missing))
         for given in self._given("detectable_format:number_bullet_lists"):
             missing = given["num_bullets"] - num_bullets(self.text)
+            if not self.lines:
+                self.lines.append(self.next_word())  # a quotation mark may come before the first line
             self.lines += [f"- {self.next_word()}" for _ in range(missing)]
 
     def _add_line(self, items: Any) -> None:
@@ -131,7 +133,7 @@ class _Draft:
         needed_sentences, most_sentences = self._bounds("length_constraints:number_sentences", "num_sentences")
         needed_words, _ = self._bounds("length_constraints:number_words", "num_words")
         if any(self._given(rule) for rule in _LANGUAGE_RULES):
-            needed_words = max(needed_words, MIN_WORDS)
+            needed_words = max(needed_words, num_words(self.text) + MIN_WORDS)
         if not self.lines:
             self.lines.append(self.next_word())
         while num_sentences(self.text) < needed_sentences:
@@ -152,7 +154,9 @@ class _Draft:
         """Letters and capital words that the text still lacks, as extra words of its last line."""
         for given in self._given("keywords:letter_frequency"):
             if given["let_relation"] == AT_LEAST:
-                self._extend(given["letter"], given["let_frequency"] - num_keyword(self.text, given["letter"]))
+                letter = given["letter"].lower()
+                carrier = next((word for word in self.words if letter in word.lower()), letter)
+                self._extend(carrier, given["let_frequency"] - num_keyword(self.text, letter))
         for given in self._given("change_case:capital_word_frequency"):
             if given["capital_relation"] == AT_LEAST and not self._given("change_case:english_capital"):
                 capitals = [word for word in _CAPITALS if self._is_allowed(word)] or [self.next_word().upper()]

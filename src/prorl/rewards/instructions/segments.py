@@ -13,7 +13,7 @@ _LAST_TOKEN = re.compile(r"[^\s(\[\"'“‘]+$")
 _LOOK_BACK = 24
 """Characters before a period that may hold an abbreviation."""
 
-_TITLES = "mr mrs ms dr prof rev gen gov capt sgt lt mt vs e.g i.e cf approx"
+_TITLES = "p.s p.p.s mr mrs ms dr prof rev gen gov capt sgt lt mt vs e.g i.e cf approx"
 NEVER_LAST = frozenset(_TITLES.split())
 """Abbreviations that stand before something, so that no sentence ends with them."""
 _ENDINGS = "etc inc ltd co corp jr sr st dept a.m p.m u.s u.k u.n e.u ph.d b.c a.d al"

@@ -26,7 +26,17 @@ def _answer(prompt: Prompt, response: str) -> str | Score:
         return Score(0.0, "unparsable", f"longer than {MAX_CHARACTERS} characters")
     if not _WORD.search(text):
         return Score(0.0, "unparsable", "no word in the answer")
+    if _is_echo(text, prompt.text):
+        return Score(0.0, "wrong", "only repeats the prompt")
     return text
+
+
+def _is_echo(text: str, prompt: str) -> bool:
+    """Nothing but the prompt, once or more, or the greater part of it: it holds the very words that it asks for."""
+    text, prompt = (" ".join(part.lower().split()) for part in (text, prompt))
+    if not prompt:
+        return False
+    return (2 * len(text) > len(prompt) and text in prompt) or not _WORD.search(text.replace(prompt, ""))
 
 
 def _judge(prompt: Prompt, text: str, followed: Callable[[str, Instruction], bool]) -> Score:
