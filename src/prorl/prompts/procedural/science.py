@@ -13,6 +13,7 @@ from fractions import Fraction
 from prorl.prompts.mini.problem import Family, Problem
 
 ROUNDED_TOLERANCE = 0.01
+PH_TOLERANCE = 0.003
 MAX_LEVEL = 12
 TRAIN_LEVELS = 10
 ATOMIC_MASSES = {
@@ -36,6 +37,7 @@ class Question:
     text: str
     value: Fraction
     unit: str
+    rounded_tolerance: float = ROUNDED_TOLERANCE
 
 
 Draw = Callable[[random.Random, int], Question]
@@ -56,18 +58,14 @@ def _number(value: Fraction) -> str:
 
 
 def _problem(rng: random.Random, question: Question) -> Problem:
-    """A question as a problem: whole numbers must be exact, all others to one percent."""
+    """A question as a problem: whole numbers must be exact, all others within the tolerance."""
     is_whole = question.value.denominator == 1 and abs(question.value) < 10**6
-    metadata: dict[str, float | str] = {"tolerance": 0.0 if is_whole else ROUNDED_TOLERANCE}
+    metadata: dict[str, float | str] = {"tolerance": 0.0 if is_whole else question.rounded_tolerance}
     if question.unit:
         metadata["unit"] = question.unit
     rounding = "" if is_whole else " Round to three significant digits or more."
     closing = rng.choice(CLOSINGS if question.unit else CLOSINGS_WITHOUT_UNIT)
     return Problem(f"{question.text}{rounding} {closing}", quantity(question.value, question.unit), metadata)
-
-
-def _generator(draw: Draw) -> Callable[[random.Random, int], Problem]:
-    return lambda rng, level: _problem(rng, draw(rng, level))
 
 
 def draw_motion(rng: random.Random, level: int) -> Question:
@@ -182,7 +180,7 @@ def draw_half_life(rng: random.Random, level: int) -> Question:
     time = math.lcm(*halvings) * rng.randint(1, 4)
     remaining, samples = 0, []
     for count in halvings:
-        left = rng.randint(1, 4 + level)
+        left = rng.randint(1, 9 + 3 * level)
         remaining += left
         samples.append(f"{left * 2**count} mg of an isotope of half-life {time // count} {unit}")
     story = f"A container holds {' and '.join(samples)}."
@@ -201,29 +199,32 @@ def draw_density(rng: random.Random, level: int) -> Question:
 
 
 def draw_acidity(rng: random.Random, level: int) -> Question:
-    """The pH of `level` portions of strong acid in water; from level 5 on some are neutralised by a strong base."""
+    """The pH of `level` portions of strong acid; from level 5 on some are neutralised by a strong base."""
+    if level == 1:
+        strength, dilution = rng.randint(0, 2), rng.randint(0, 3)
+        story = f"10 mL of {10**strength} mmol/L HCl is diluted with water to {10 ** (dilution + 1)} mL."
+        return Question(f"{story} What is the pH of the solution?", Fraction(3 - strength + dilution), "")
     millimoles, millilitres, portions = Fraction(0), 0, []
     for index in range(level):
-        volume, strength = 10 * rng.randint(1, 9), rng.choice((10, 20, 50)) if level > 1 else 10 ** rng.randint(0, 2)
-        is_base = level >= 5 and index % 3 == 2
+        volume, strength = 10 * rng.randint(1, 9), rng.randint(2, 60)
         amount = Fraction(volume * strength, 1000)
-        is_base = is_base and amount < millimoles / 2
+        is_base = level >= 5 and index % 3 == 2 and amount < millimoles / 2
         millimoles += -amount if is_base else amount
         millilitres += volume
         portions.append(f"{volume} mL of {strength} mmol/L {'NaOH' if is_base else 'HCl'}")
-    acidity = -math.log10(float(millimoles / millilitres))
-    mixed = f"These are mixed: {', '.join(portions)}." if level > 1 else f"A flask holds {portions[0]}."
-    return Question(f"{mixed} What is the pH of the solution?", Fraction(round(acidity * 1000), 1000), "")
+    acidity = Fraction(round(-math.log10(float(millimoles / millilitres)) * 1000), 1000)
+    text = f"These are mixed: {', '.join(portions)}. What is the pH of the solution?"
+    return Question(text, acidity, "", PH_TOLERANCE)
 
 
 def generate_inheritance(rng: random.Random, level: int) -> Problem:
-    """The probability of a phenotype over `(level + 1) // 2` independent genes."""
-    names = rng.sample("ABDEFGHKLMNRT", min((level + 1) // 2, 13))
+    """The probability of a phenotype over `level` independent genes, each crossed Aa x Aa or Aa x aa."""
+    names = rng.sample("ABDEFGHKLMNRT", level)
     probability, first, second, wanted = Fraction(1), "", "", []
     for name in names:
-        parents = [rng.randint(0, 2) for _ in range(2)] if level > 1 else [1, rng.randint(0, 1)]
+        parents = rng.choice(((1, 1), (1, 1), (1, 0), (0, 1)))
         recessive = Fraction(2 - parents[0], 2) * Fraction(2 - parents[1], 2)
-        is_recessive = recessive > 0 and (recessive == 1 or rng.random() < 0.5)
+        is_recessive = rng.random() < 0.5
         probability *= recessive if is_recessive else 1 - recessive
         first += PAIRS[parents[0]].format(name, name.lower())
         second += PAIRS[parents[1]].format(name, name.lower())
@@ -235,16 +236,25 @@ def generate_inheritance(rng: random.Random, level: int) -> Problem:
     return Problem(f"{story}{independent}. {question} {closing}", str(probability), {"tolerance": 0.0})
 
 
-PAIRS = ("{1}{1}", "{0}{1}", "{0}{0}")
+PAIRS = ("{1}{1}", "{0}{1}")
+"""A parent's alleles by the number of dominant ones."""
+
+
+def inheritance_chance(level: int) -> float:
+    """How often the commonest product of 1/2 (half of the genes), 1/4 and 3/4 (a quarter each) comes up."""
+    return max(
+        math.comb(level, halves) * math.comb(level - halves, quarters) * 0.5**halves * 0.25 ** (level - halves)
+        for halves in range(level + 1)
+        for quarters in range(level - halves + 1)
+    )
 
 
 def generate_combustion(rng: random.Random, level: int) -> Problem:
     """Balance the combustion of a compound of carbon and hydrogen, later with oxygen and nitrogen."""
-    carbon, nitrogen = rng.randint(1, 1 + 2 * level), rng.randint(1, 3) if level >= 7 else 0
-    hydrogen, oxygen = 2 * rng.randint(1, 2 + 2 * level), rng.randint(1, level // 2) if level >= 4 else 0
+    carbon, nitrogen = rng.randint(2, 8 + 2 * level), rng.randint(1, 3) if level >= 7 else 0
+    hydrogen, oxygen = 2 * rng.randint(1, carbon + 1), rng.randint(1, level // 2) if level >= 4 else 0
     need = Fraction(carbon) + Fraction(hydrogen, 4) - Fraction(oxygen, 2)
-    if need <= 0:
-        oxygen, need = 0, Fraction(carbon) + Fraction(hydrogen, 4)
+    assert need > 0, (carbon, hydrogen, oxygen)
     counts = (carbon, hydrogen, oxygen, nitrogen)
     fuel = "".join(f"{e}{n if n > 1 else ''}" for e, n in zip("CHON", counts, strict=True) if n)
     amounts = [Fraction(1), need, Fraction(carbon), Fraction(hydrogen, 2), Fraction(nitrogen, 2)]
@@ -259,27 +269,28 @@ def generate_combustion(rng: random.Random, level: int) -> Problem:
     return Problem(f"{text.format(fuel, products)} {ask}", gold, {})
 
 
-VALUES: dict[str, tuple[Draw, str]] = {
-    "motion": (draw_motion, "Distance or final speed on a line, in stages of constant acceleration."),
-    "unit_conversion": (draw_conversion, "Other prefixes and time units for a product of units."),
-    "molar_mass": (draw_molar_mass, "The molar mass of a formula, or the mass of some moles of it."),
-    "gas_law": (draw_gas, "The pressure of an ideal gas after several changes."),
-    "circuit": (draw_circuit, "Resistance of, or current through, a network of resistors."),
-    "half_life": (draw_half_life, "What is left of radioactive samples."),
-    "density": (draw_density, "Mass or mean density of a body of several materials."),
-    "acidity": (draw_acidity, "The pH of a mixture of strong acids and bases."),
+VALUES: dict[str, tuple[Draw, float, str]] = {
+    "motion": (draw_motion, 0.18, "Distance or final speed on a line, in stages of constant acceleration."),
+    "unit_conversion": (draw_conversion, 0.06, "Other prefixes and time units for a product of units."),
+    "molar_mass": (draw_molar_mass, 0.06, "The molar mass of a formula, or the mass of some moles of it."),
+    "gas_law": (draw_gas, 0.12, "The pressure of an ideal gas after several changes."),
+    "circuit": (draw_circuit, 0.06, "Resistance of, or current through, a network of resistors."),
+    "half_life": (draw_half_life, 0.12, "What is left of radioactive samples."),
+    "density": (draw_density, 0.06, "Mass or mean density of a body of several materials."),
+    "acidity": (draw_acidity, 0.25, "The pH of a mixture of strong acids and bases."),
 }
+"""Family -> how its questions are drawn, chance at level 1, description."""
 
 
 def generate_choice(rng: random.Random, level: int) -> Problem:
     """A question of another family with four options; the right letter is uniform."""
-    draw, _ = VALUES[rng.choice(sorted(VALUES))]
+    draw = VALUES[rng.choice(sorted(VALUES))][0]
     question = draw(rng, level)
+    while not question.value:
+        question = draw(rng, level)
     options = [quantity(question.value, question.unit)]
-    factors = [Fraction(factor) for factor in DISTRACTORS]
-    rng.shuffle(factors)
-    for factor in factors:
-        option = quantity(question.value * factor, question.unit)
+    for factor in rng.sample(DISTRACTORS, len(DISTRACTORS)):
+        option = quantity(question.value * Fraction(factor), question.unit)
         if option not in options and len(options) < len(LETTERS):
             options.append(option)
     right = options[0]
@@ -291,25 +302,50 @@ def generate_choice(rng: random.Random, level: int) -> Problem:
 
 
 DISTRACTORS = ("1/2", "2", "3/2", "10", "1/10", "4/5", "6/5", "3")
-VALUE_CHANCE = 1 / 900
-"""Of a random number with three significant digits, its magnitude and unit known."""
 
 
-def _family(name: str, generate: Callable[[random.Random, int], Problem], chance: float, description: str) -> Family:
-    return Family(name, "stem", MAX_LEVEL, TRAIN_LEVELS, generate, lambda level: chance, description)
+def _value_family(name: str, draw: Draw, chance: float, description: str) -> Family:
+    """The best constant answer is right at most about `chance` times; less often, the larger the numbers are."""
+    return Family(
+        name=name,
+        domain="stem",
+        max_level=MAX_LEVEL,
+        train_levels=TRAIN_LEVELS,
+        generate=lambda rng, level: _problem(rng, draw(rng, level)),
+        chance=lambda level: max(chance / math.sqrt(level), SMALLEST_CHANCE),
+        description=description,
+    )
 
 
+SMALLEST_CHANCE = 0.04
+"""One percent to either side, of numbers that spread over half a decade."""
 FAMILIES: tuple[Family, ...] = (
-    *(_family(name, _generator(draw), VALUE_CHANCE, description) for name, (draw, description) in VALUES.items()),
+    *(_value_family(name, *spec) for name, spec in VALUES.items()),
     Family(
         name="inheritance",
         domain="stem",
         max_level=MAX_LEVEL,
         train_levels=TRAIN_LEVELS,
         generate=generate_inheritance,
-        chance=lambda level: 0.25 ** ((level + 1) // 2),
+        chance=inheritance_chance,
         description="The probability of a phenotype over independent genes.",
     ),
-    _family("combustion", generate_combustion, 0.001, "Balance the equation of a combustion."),
-    _family("science_choice", generate_choice, 0.25, "Multiple choice over the other families' questions."),
+    Family(
+        name="combustion",
+        domain="stem",
+        max_level=MAX_LEVEL,
+        train_levels=TRAIN_LEVELS,
+        generate=generate_combustion,
+        chance=lambda level: 0.06 / math.sqrt(level),
+        description="Balance the equation of a combustion.",
+    ),
+    Family(
+        name="science_choice",
+        domain="stem",
+        max_level=MAX_LEVEL,
+        train_levels=TRAIN_LEVELS,
+        generate=generate_choice,
+        chance=lambda level: 1 / len(LETTERS),
+        description="Multiple choice over the other families' questions.",
+    ),
 )
