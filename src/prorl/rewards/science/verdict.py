@@ -59,7 +59,7 @@ def extract_tolerant(prompt: Prompt, response: str) -> str | Score:
         return Score(0.0, "unparsable", "the thinking never ends")
     boxed = last_boxed(text)
     found = last_answer_tag(text) if boxed is None else boxed
-    if found is None:
+    if found is None and "\\boxed" not in text:  # a box that never closes is no answer yet
         found = _stated(text[-MAX_TAIL_CHARS:], is_whole=len(text) <= MAX_TAIL_CHARS)
     return Score(0.0, "unparsable", "no final answer") if found is None else _checked(found)
 
