@@ -18,7 +18,7 @@ from prorl.seeds import shuffled_index, stream_seed
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_BE_NULL = {"id", "domain", "task", "verifier"}
 """Left out in a row of a table that has the column."""
-_ROW_FIELDS = {"id", "domain", "task", "prompt", "answer", "metadata", "verifier"}
+ROW_FIELDS = {"id", "domain", "task", "prompt", "answer", "metadata", "verifier"}
 
 
 class PromptSet(Protocol):
@@ -173,9 +173,9 @@ def parse_row(row: Mapping[str, Any], where: str, domain: str = "") -> Prompt:
     row = {field: value for field, value in row.items() if value is not None or field not in _MAY_BE_NULL}
     if _SURROGATE.search(json.dumps(row, ensure_ascii=False, default=str)):
         raise UserError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is not text; remove it")
-    unknown = sorted(row.keys() - _ROW_FIELDS)
+    unknown = sorted(row.keys() - ROW_FIELDS)
     if unknown:
-        raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(_ROW_FIELDS))}")
+        raise UserError(f"{where}: unknown field {unknown[0]}; a row has {', '.join(sorted(ROW_FIELDS))}")
     domain = domain or row.get("domain", "")
     if not isinstance(domain, str) or not domain:
         raise UserError(f"{where}: domain is missing; name it in the row or in data.sources")
