@@ -1,10 +1,13 @@
 """Stage 1, data sets: instruction following: Llama-Nemotron to train on, IFEval to measure with."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prorl.datasets.record import BadRow, Dataset, Dropped, Files, RawRow, Row
+from prorl.rewards.instructions.rows import from_ifeval, from_nemotron
 
+Converter = Callable[[Mapping[str, Any]], tuple[list[str], list[dict[str, Any]]]]
 NO_INSTRUCTIONS = Dropped("no instructions to check")
 
 
@@ -17,7 +20,7 @@ def nemotron_row(raw: RawRow) -> Row | Dropped:
             arguments = json.loads(arguments)
         except ValueError as error:
             raise BadRow(f"args is not JSON text ({error})") from None
-    metadata = instructions(arguments, "instruction_kwargs", messages[-1]["content"])
+    metadata = instructions(arguments, from_nemotron, messages[-1]["content"])
     if isinstance(metadata, Dropped):
         return metadata
     prompt = messages if len(messages) > 1 else messages[0]["content"]
@@ -26,25 +29,29 @@ def nemotron_row(raw: RawRow) -> Row | Dropped:
 
 def ifeval_row(raw: RawRow) -> Row | Dropped:
     prompt = str(raw.value("prompt", str))
-    metadata = instructions(raw.values, "kwargs", prompt)
+    metadata = instructions(dict(raw.values), from_ifeval, prompt)
     if isinstance(metadata, Dropped):
         return metadata
     return {"id": raw.number("key"), "prompt": prompt, "answer": "", "metadata": metadata}
 
 
-def instructions(arguments: Any, kwargs_name: str, prompt: str) -> Row | Dropped:
-    """The rules of a row with their arguments. Null says that a rule lacks the argument; 0 and "" are values."""
-    if not isinstance(arguments, dict) or not {"instruction_id_list", kwargs_name} <= arguments.keys():
-        raise BadRow(f"must have instruction_id_list and {kwargs_name}")
-    names, kwargs = arguments["instruction_id_list"], arguments[kwargs_name]
-    if not isinstance(names, list) or not isinstance(kwargs, list) or not all(isinstance(name, str) for name in names):
-        raise BadRow(f"instruction_id_list must be a list of texts and {kwargs_name} a list")
-    if not names:
+def instructions(arguments: Any, convert: Converter, prompt: str) -> Row | Dropped:
+    """The rules of a row with their arguments, as their verifier reads them."""
+    if not isinstance(arguments, dict):
+        raise BadRow(f"the instructions are of type {type(arguments).__name__}, not dict")
+    if arguments.get("instruction_id_list") == []:
         return NO_INSTRUCTIONS
-    if len(names) != len(kwargs) or not all(given is None or isinstance(given, dict) for given in kwargs):
-        raise BadRow(f"{kwargs_name} must have an object for each of the {len(names)} instructions")
-    known = [{key: value for key, value in (given or {}).items() if value is not None} for given in kwargs]
-    return {"instruction_id_list": names, "kwargs": known, "prompt": prompt}
+    given = {key: _without_null(value) for key, value in arguments.items()}
+    try:
+        names, kwargs = convert(given)
+    except ValueError as error:
+        raise BadRow(str(error)) from None
+    return {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt}
+
+
+def _without_null(value: Any) -> Any:
+    """A rule without arguments may have null for them."""
+    return [{} if item is None else item for item in value] if isinstance(value, list) else value
 
 
 DATASETS = (

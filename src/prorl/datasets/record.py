@@ -81,7 +81,8 @@ class Files:
     """Rows of files: of a repository on the hub, or of a folder that holds the same files."""
 
     convert: Convert
-    columns: Columns
+    columns: Columns = field(default_factory=dict)
+    """Left out: every column under its own name."""
     optional: Columns = field(default_factory=dict)
     """Columns that may be missing, which is as null."""
     hub: str = ""
@@ -94,6 +95,8 @@ class Files:
 
     def raw_row(self, value: Mapping[str, Any], index: int, seed: int) -> RawRow:
         """The row under our names. BadRow: a column is missing."""
+        if not self.columns:
+            return RawRow(value, index, seed)
         values = {name: self._column(name, known, value) for name, known in self.columns.items()}
         for name, known in self.optional.items():
             values[name] = next((value[column] for column in known if column in value), None)
@@ -134,5 +137,7 @@ class Dataset:
     """Otherwise the licence forbids commercial use, and the user must accept it."""
     rows: int = 0
     """As published; 0 where no number is known."""
+    own: bool = False
+    """A file of the user: its rows keep their ids."""
     folder: str = ""
     """Under the folder of `--from`; left out, the name."""
