@@ -23,12 +23,32 @@ COMMANDS = {
     "reset": "ask a running job for a hard reset",
     "report": "write a run's report.html",
     "doctor": "say what this machine can do",
-    "data": "look at built-in data",
+    "data": "list, prepare, show and export data",
     "verify": "judge JSON Lines of answers",
 }
 
 SANDBOX_HELP = "where programs run: auto, landlock, bubblewrap, the URL of a Sandbox Fusion server, or unsafe"
 RESUME_HELP = "go on from the newest checkpoint in DIR, with the same --set options; begins where DIR holds none"
+
+DATA_TEXTS = (
+    ("--out", "PATH", "the .jsonl or .parquet file to write, for prorl a folder"),
+    ("--revision", "COMMIT", "of the data set on the hub (default: its main branch, whose commit is written down)"),
+    ("--columns", "FIELD=COLUMN,...", "of a file of your own, as prompt=question,answer=gold"),
+    ("--domain", "DOMAIN", "of a file of your own"),
+)
+DATA_NUMBERS = (
+    ("--limit", 0, "draw this many rows (default: all)"),
+    ("--seed", 0, "of what is drawn, shuffled and generated"),
+    ("--max-prompt-characters", 0, "drop longer prompts"),
+    ("--workers", 1, "verifier processes of the gold check"),
+)
+DATA_SWITCHES = (
+    ("--accept-licence", "keep to a licence that forbids commercial use"),
+    ("--no-gold-check", "do not judge the gold answers"),
+    ("--no-decontamination", "keep rows that overlap evaluation suites"),
+    ("--skip-bad-rows", "leave out and count rows that are not what the data set says"),
+    ("--overwrite", "replace a file that was made otherwise"),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,20 +82,44 @@ def parser() -> argparse.ArgumentParser:
     by_name["train"].add_argument("--resume", action="store_true", help=RESUME_HELP)
     by_name["reset"].add_argument("run", metavar="RUN", help="run folder")
     by_name["report"].add_argument("run", metavar="RUN", help="run folder")
-    shown = by_name["data"].add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = shown.add_parser("show", help="print problems of the mini suite, or where the shipped base lies")
-    show.add_argument("name", metavar="NAME", help="mini, mini_hard or mini-base")
-    show.add_argument("--path", action="store_true", help="print the folder only (mini-base)")
-    show.add_argument("--task", default="", help="one task family")
-    show.add_argument("--level", type=int, default=0, help="one level")
-    show.add_argument("--count", type=int, default=1, help="problems a level")
-    show.add_argument("--seed", type=int, default=0, help="number of the first problem")
+    _add_data_actions(by_name["data"])
     by_name["verify"].add_argument("--domain", required=True, help="math, code, stem, logic, instruction or mini")
     by_name["verify"].add_argument("--workers", type=int, default=1, help="verifier processes")
     by_name["verify"].add_argument("--timeout", type=float, default=10.0, help="seconds an answer")
     by_name["verify"].add_argument("--tolerant", action="store_true", help="the format-tolerant reading")
     by_name["verify"].add_argument("--sandbox", default="auto", help=SANDBOX_HELP)
     return root
+
+
+def _add_data_actions(data: argparse.ArgumentParser) -> None:
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="print the sources and suites with their licences")
+    prepare = actions.add_parser("prepare", help="make a clean file of prompt rows, with a manifest")
+    prepare.add_argument(
+        "name", metavar="NAME", help="a source, a suite, prorl (the paper's mixture) or a file of rows"
+    )
+    for flag, metavar, text in DATA_TEXTS:
+        prepare.add_argument(flag, metavar=metavar, default="", help=text)
+    prepare.add_argument("--from", dest="source", metavar="PATH", default="", help="files of the data set, no download")
+    prepare.add_argument("--against", metavar="SUITE", nargs="+", default=[], help="suites that no row may overlap")
+    prepare.add_argument("--sandbox", default="auto", help=SANDBOX_HELP)
+    for flag, default, text in DATA_NUMBERS:
+        prepare.add_argument(flag, type=int, metavar="N", default=default, help=text)
+    for flag, text in DATA_SWITCHES:
+        prepare.add_argument(flag, action="store_true", help=text)
+    show = actions.add_parser("show", help="print rows of a prepared file or a built-in suite, or the base's folder")
+    show.add_argument("name", metavar="NAME", help="mini, mini_hard, mini-base, procedural, a data set or a file")
+    show.add_argument("--path", action="store_true", help="print the folder only (mini-base)")
+    show.add_argument("--json", action="store_true", help="JSON Lines on a terminal too")
+    show.add_argument("--task", default="", help="one task family")
+    show.add_argument("--level", type=int, default=0, help="one level")
+    show.add_argument("--count", type=int, default=1, help="problems a level, or rows of a file")
+    show.add_argument("--seed", type=int, default=0, help="number of the first problem")
+    export = actions.add_parser("export", help="write prepared rows in the format of another trainer")
+    export.add_argument("file", metavar="FILE", help="a file of prompt rows")
+    export.add_argument("out", metavar="OUT", help="the .parquet file to write")
+    export.add_argument("--to", choices=["verl"], default="verl", help="the format (default: verl)")
+    export.add_argument("--split", default="train", help="extra_info.split of the rows")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -76,20 +76,24 @@ def _request(job: Job) -> Entry:
     """Everything that the output's bytes depend on."""
     origin, options = job.dataset.origin, job.options
     inputs = [{"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)} for name, path in job.located.files]
-    is_files = isinstance(origin, Files)
+    columns: dict[str, list[str]] = {}
+    hub = ""
+    if isinstance(origin, Files):
+        columns = {name: list(known) for name, known in origin.columns.items()}
+        hub = origin.hub if job.located.revision else ""
     return {
         "source": job.dataset.name,
-        "hub": origin.hub if is_files and job.located.revision else "",
+        "hub": hub,
         "revision": job.located.revision,
         "inputs": inputs,
-        "columns": {name: list(known) for name, known in origin.columns.items()} if is_files else {},
+        "columns": columns,
         "domain": job.dataset.domain,
         "limit": options.limit,
         "seed": options.seed,
         "gold_check": options.gold_check,
         "skip_bad_rows": options.skip_bad_rows,
         "max_prompt_characters": options.max_prompt_characters,
-        "against": {path.stem: sha256(path) for path in options.against},
+        "against": sorted([path.stem, sha256(path)] for path in options.against),
         "versions": versions(),
     }
 
