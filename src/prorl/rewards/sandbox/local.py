@@ -1,0 +1,78 @@
+"""Stage 3, rewards: the sandbox on this machine. One fresh interpreter for a submission, one fork of it for a test.
+
+It owns the clock. It never looks into what programs print or return.
+"""
+
+import contextlib
+import marshal
+import time
+from collections.abc import Iterator, Sequence
+
+from prorl.rewards.sandbox.confinement import Confinement, Room
+from prorl.rewards.sandbox.identity import private_user
+from prorl.rewards.sandbox.interface import Input, JobReport, Limits, Test, TestResult
+from prorl.rewards.sandbox.interpreter import Interpreter
+from prorl.rewards.sandbox.payload import sealed
+from prorl.rewards.sandbox.process import MARSHAL_VERSION, SandboxProcess
+from prorl.rewards.sandbox.scratch import scratch_folder
+from prorl.rewards.sandbox.trial import SANDBOX_ENDED, Trial
+
+
+class LocalSandbox:
+    """Programs confined by the kernel of this machine."""
+
+    def __init__(self, name: str, confinement: Confinement, interpreter: Interpreter) -> None:
+        self.name = name
+        self._confinement = confinement
+        self._interpreter = interpreter
+        self.description = f"programs run by {interpreter.executable}"
+
+    def run(self, source: str, tests: Sequence[Test], limits: Limits) -> JobReport:
+        with self._process(limits, with_values=any(not isinstance(test, Input) for test in tests)) as process:
+            started = time.monotonic()
+            deadline = started + limits.total_seconds
+            refusal = compile_program(process, source, deadline)
+            results: list[TestResult] = []
+            while not refusal and len(results) < len(tests):
+                if results and _is_last(results[-1], deadline):
+                    results.append(TestResult("skipped"))
+                else:
+                    results.append(_run_test(process, tests[len(results)], limits, deadline))
+            seconds = time.monotonic() - started
+        return JobReport(tuple(results), refusal, seconds, out_of_time=seconds >= limits.total_seconds)
+
+    def examine(self, source: str, examiner: str, entry_point: str, limits: Limits) -> JobReport:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def _process(self, limits: Limits, *, with_values: bool, slot: int = 0) -> Iterator[SandboxProcess]:
+        user = private_user(slot)
+        with scratch_folder(user) as scratch, sealed(self._interpreter.codes["harness.py"]) as code:
+            room = Room(limits=limits, scratch=scratch, user=user, code=code, with_values=with_values)
+            with contextlib.closing(SandboxProcess(self._confinement(self._interpreter, room))) as process:
+                yield process
+
+
+def compile_program(process: SandboxProcess, source: str, deadline: float) -> str:
+    """Why the program cannot be run; empty where it can."""
+    with sealed(source.encode("utf-8", "surrogatepass")) as descriptor:
+        process.order(("compile",), [descriptor])
+    answer = process.answer(deadline - time.monotonic())
+    if answer is None:
+        return "compiling takes too long"
+    if not answer:
+        return "compiling it ends the interpreter"
+    return "" if answer == "compiled" else answer.removeprefix("refused ")
+
+
+def _run_test(process: SandboxProcess, test: Test, limits: Limits, deadline: float) -> TestResult:
+    if isinstance(test, Input):
+        mode, payload = "script", test.text.encode("utf-8", "surrogatepass")
+    else:
+        mode, payload = "call", marshal.dumps((test.name, test.arguments), MARSHAL_VERSION)
+    with Trial(process, mode, payload, limits) as trial:
+        return trial.wait(deadline)
+
+
+def _is_last(result: TestResult, deadline: float) -> bool:
+    return time.monotonic() >= deadline or result.detail == SANDBOX_ENDED

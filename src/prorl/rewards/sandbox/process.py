@@ -1,0 +1,109 @@
+"""Stage 3, rewards: the host's handle of one sandboxed interpreter: starts it, gives it orders, ends it with all in it.
+
+What the interpreter may do is `confinement.py`'s affair, what its answers mean `local.py`'s.
+"""
+
+import contextlib
+import marshal
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from prorl.rewards.sandbox.interface import SandboxUnavailable
+from prorl.rewards.sandbox.interpreter import ENVIRONMENT
+
+START_SECONDS = 20.0
+"""For the interpreter to start on a busy machine."""
+END_SECONDS = 0.5
+"""For the harness to end its test and leave."""
+MAX_ANSWER_BYTES = 1 << 16
+MARSHAL_VERSION = 2
+"""Every Python reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start an interpreter. The number of its end of the channel is appended to `command`."""
+
+    command: tuple[str, ...]
+    descriptors: tuple[int, ...]
+    setup: Mapping[str, object]
+    user: int | None = None
+    """Whom to become before; None where the harness does that itself."""
+
+
+class SandboxProcess:
+    """One interpreter in its confinement, in its own process group."""
+
+    def __init__(self, launch: Launch) -> None:
+        """Start it and wait until it has given up its rights. SandboxUnavailable: it could not."""
+        self.channel, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._errors = os.memfd_create("errors")
+        self._idle = True
+        try:
+            with far_end:
+                self._popen = subprocess.Popen(
+                    [*launch.command, str(far_end.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    pass_fds=[far_end.fileno(), *launch.descriptors],
+                    env=ENVIRONMENT,
+                    cwd="/",
+                    start_new_session=True,
+                    user=launch.user,
+                    group=launch.user,
+                    extra_groups=None if launch.user is None else [],
+                )
+        except OSError as error:
+            self.channel.close()
+            os.close(self._errors)
+            raise SandboxUnavailable(f"{launch.command[0]} does not start: {error}") from None
+        try:
+            self.order(launch.setup)
+            if self.answer(START_SECONDS) != "ready":
+                raise SandboxUnavailable(f"the sandbox does not start: {self._last_words()}")
+        except BaseException:
+            self.close()
+            raise
+
+    def order(self, message: object, descriptors: Sequence[int] = ()) -> None:
+        """Tell the harness; where it has gone, its next answer is missing."""
+        self._idle = False
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self.channel, [marshal.dumps(message, MARSHAL_VERSION)], list(descriptors))
+
+    def answer(self, seconds: float) -> str | None:
+        """The harness's next line; empty where it has gone, None where it did not come in time."""
+        self.channel.settimeout(max(seconds, 0.001))
+        try:
+            line = self.channel.recv(MAX_ANSWER_BYTES).decode(errors="replace")
+        except TimeoutError:
+            return None
+        except ConnectionResetError:
+            return ""
+        self._idle = True
+        return line
+
+    def close(self) -> None:
+        """End it and whatever runs in it."""
+        self.channel.close()
+        if not self._idle:
+            # The harness, which ends its test when the channel closes, is also the one who can reap it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(END_SECONDS)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        os.close(self._errors)
+
+    def _last_words(self) -> str:
+        deadline = time.monotonic() + END_SECONDS
+        while self._popen.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        lines = os.pread(self._errors, MAX_ANSWER_BYTES, 0).decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else f"it ended with code {self._popen.poll()}"
