@@ -25,7 +25,7 @@ RIGHT = Score(1.0, "correct")
 LATE: tuple[str, ...] = ("timeout", "skipped")
 PREAMBLE = (
     "from bisect import *; from collections import *; from functools import *; from heapq import *; "
-    "from itertools import *; from typing import *; from math import ceil, comb, floor, gcd, inf, isqrt, lcm, log2, sqrt; "
+    "from itertools import *; from typing import *; from math import ceil, comb, floor, gcd, inf, sqrt; "
     "import bisect, collections, functools, heapq, itertools, math, operator, random, re, string, sys\n"
 )
 """Before a `class Solution`, whose usual home imports these; no name in it hides a built-in one."""
