@@ -39,6 +39,9 @@ def read_choice(answer: str, options: Options, same_text: SameText) -> frozenset
     match = _WITH_TEXT.fullmatch(text)
     if match is not None:
         return _letter_with_text(match, options, same_text)
+    if options.texts and text[1:2] == " " and text[0] in options.texts and not _several(text, options):
+        found = _option_of(text[2:].strip("()"), {text[0]: options.texts[text[0]]}, same_text)
+        return found or "letter and text differ"
     found = _several(text, options) or _option_of(text, options.texts, same_text)
     return found or "no option"
 

@@ -84,7 +84,10 @@ def read_formula(text: str) -> Formula | None:
 
 def read_reaction(text: str) -> Reaction | None:
     """The reaction of a plain text with one arrow; None where it is none."""
-    sides = _ARROW.split(text.strip()) if len(text) <= MAX_FORMULA_CHARS else []
+    text = text.strip()[: MAX_FORMULA_CHARS + 1]
+    sides = _ARROW.split(text) if len(text) <= MAX_FORMULA_CHARS else []
+    if len(sides) == 1 and "+" in text:
+        sides = text.split("=")
     if len(sides) != 2:
         return None
     left, right = (_side(side) for side in sides)
@@ -147,7 +150,7 @@ def _formula(text: str) -> Formula | None:
     charge: int | None
     text, charge = _without_charge(text)
     body = _ISOTOPE.sub(lambda match: f"\x00{match[1] or match[2]}\x00", text)
-    body = re.sub(r"_\(?(\d{1,6})\)?", r"\1", body)
+    body = re.sub(r"_\((\d{1,6})\)|_(\d{1,6})", r"\1\2", body)
     if "^" in body or "_" in body:
         return None
     plain_charge = _PLAIN_CHARGE.search(body)

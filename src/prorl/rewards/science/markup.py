@@ -7,6 +7,8 @@ compares nothing. Linear time.
 import re
 import unicodedata
 
+from prorl.rewards.science.unit_names import PREFIX_WORDS, WORDS_WITH_PREFIX
+
 MAX_ANSWER_CHARS = 1000
 """Longer answers are no short answers: nothing here is called with them."""
 
@@ -24,8 +26,8 @@ _CHARACTERS = str.maketrans(
 )  # fmt: skip
 _NAMED = {
     "times": "×", "cdot": "·", "bullet": "·", "ast": "*", "div": "/", "per": "/", "pm": "±", "approx": "≈", "sim": "≈",
-    "simeq": "≈", "cong": "≈", "circ": "°", "degree": "°", "celsius": "°C", "mu": "μ", "micro": "μ", "Omega": "Ω",
-    "ohm": "Ω", "angstrom": "Å", "AA": "Å", "pi": "π", "sqrt": "√", "Delta": "Δ", "frac": "\x01", "dfrac": "\x01",
+    "simeq": "≈", "cong": "≈", "circ": "°", "degree": "°", "celsius": "°C", "mu": "μ", "Omega": "Ω",
+    "angstrom": "Å", "AA": "Å", "pi": "π", "sqrt": "√", "Delta": "Δ", "frac": "\x01", "dfrac": "\x01",
     "tfrac": "\x01", "cfrac": "\x01", "le": "≤", "leq": "≤", "leqslant": "≤", "ge": "≥", "geq": "≥", "geqslant": "≥",
     "lt": "<", "gt": ">", "rightarrow": "->", "to": "->", "longrightarrow": "->", "xrightarrow": "->", "implies": "->",
     "Rightarrow": "->", "rightleftharpoons": "<->", "leftrightarrow": "<->", "xrightleftharpoons": "<->", "prime": "'",
@@ -38,6 +40,8 @@ _DROPPED_NAMES = (
     "it displaystyle textstyle limits nolimits boxed fbox underline ensuremath mathring overset underset"
 )
 _DROPPED = frozenset(_DROPPED_NAMES.split())
+_UNIT_WORDS = WORDS_WITH_PREFIX.keys() - {"bar", "base", "molar"} | {"hour", "minute", "day", "squared", "cubed"}
+"""Commands of siunitx."""
 _SPACES = {"quad", "qquad", "space", "thinspace", "nobreakspace", "enspace", "hspace", "newline"}
 _SYMBOLS = {"%": "%", "#": "#", "$": "", "_": "_", "&": " ", "{": "", "}": "", "!": ""}
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
@@ -72,6 +76,8 @@ def _command(match: re.Match[str]) -> str:
         return ""
     if name in _SPACES or not name.isalnum():
         return _SYMBOLS.get(name, "" if name in "()[]" else " ")
+    if name in PREFIX_WORDS or name in _UNIT_WORDS:
+        return name if name in PREFIX_WORDS else f"{name} "
     return _NAMED.get(name, match[0])
 
 

@@ -5,6 +5,7 @@ case. It knows no synonyms.
 """
 
 import re
+import unicodedata
 
 MAX_ALTERNATIVES = 4
 MAX_ALTERNATIVE_WORDS = 5
@@ -37,8 +38,9 @@ def alternatives(gold: str) -> tuple[str, ...]:
 
 
 def normalised(text: str) -> str:
-    """Lower case, single spaces, no article in front, no `the`, no punctuation."""
-    words = _HYPHENS.sub(" ", _PUNCTUATION.sub(" ", text.casefold())).split()
+    """Lower case without accents, single spaces, no article in front, no `the`, no punctuation."""
+    letters = "".join(char for char in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(char))
+    words = _HYPHENS.sub(" ", _PUNCTUATION.sub(" ", letters)).split()
     return _ARTICLE.sub("", " ".join(words))
 
 

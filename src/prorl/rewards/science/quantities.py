@@ -36,6 +36,7 @@ _SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b")
 _LIST = re.compile(r"\s*;\s*|\s*,\s+(?:and\s+)?|\s+and\s+|,(?!\d{3}(?!\d))")
 _TUPLE = re.compile(r"^[(\[]([^()\[\]]*(?:\([^()]*\)[^()\[\]]*)*)[)\]]( ?[^,;()]{0,40})$")
 _TIGHT_LIST = re.compile(r"\s*[;,]\s*(?:and\s+)?|\s+and\s+")
+_SUBSTANCE = re.compile(r" of (?!.*\b(?:or|and)\b)[\w ^()+-]{1,40}$")
 _NEXT_PART = re.compile(r"(?<=[A-Za-z°'\"])\s+(?=\d)|(?<=[°'])(?=\d)")
 _RATIO = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:\s*:\s*\d{1,9}(?:\.\d{1,9})?){1,15}")
 
@@ -171,7 +172,8 @@ def _with_uncertainty(text: str, start: int) -> tuple[Numeral, Fraction | float,
 
 
 def _measured(text: str) -> Measure | None:
-    factors = read_unit(text)
+    """The unit, with or without what it is a measure of: `12.5 g of NaCl`."""
+    factors = read_unit(_SUBSTANCE.sub("", text))
     return None if factors is None else measure(factors)
 
 
@@ -223,18 +225,13 @@ def _compare(gold: Quantity, answer: Quantity, tolerance: float | None, unit: Me
     if len(gold.values) != len(answer.values):
         return "a range against a single value"
     wanted = gold.unit if gold.has_unit else unit or PLAIN
-    written = _unit_of_bare_number(gold, wanted, unit, bare)
-    if answer.has_unit:
-        written = PLAIN if _is_repeated_number(gold, answer, unit) else answer.unit
-    elif not wanted.dimension and not wanted.soft and not _differ(gold, answer, wanted, PLAIN, tolerance):
-        written = PLAIN  # 0.25 for 25 %
-    if written is None:
+    units = _possible_units(gold, answer, wanted, unit, bare)
+    if not units:
         return "no unit"
-    if not wanted.fits(written):
+    fitting = [written for written in units if wanted.fits(written)]
+    if not fitting:
         return "another kind of unit"
-    if _differ(gold, answer, wanted, written, tolerance):
-        return "another value"
-    return ""
+    return "another value" if all(_differ(gold, answer, wanted, written, tolerance) for written in fitting) else ""
 
 
 def _differ(gold: Quantity, answer: Quantity, wanted: Measure, written: Measure, tolerance: float | None) -> bool:
@@ -248,21 +245,23 @@ def _differ(gold: Quantity, answer: Quantity, wanted: Measure, written: Measure,
     return not all(same)
 
 
-def _unit_of_bare_number(gold: Quantity, wanted: Measure, unit: Measure | None, bare: bool) -> Measure | None:
-    if unit is not None:
-        return unit
-    if not gold.has_unit or bare:
-        return wanted
-    # Angles, percentages and counts are stated without their unit as often as with it.
-    return None if wanted.dimension else wanted
-
-
-def _is_repeated_number(gold: Quantity, answer: Quantity, unit: Measure | None) -> bool:
-    """Whether the gold answer leaves its unit to the problem, which only the response repeats: the number counts."""
-    if gold.has_unit or unit is not None:
-        return False
-    is_fraction = not answer.unit.dimension and abs(float(gold.values[0].value)) <= 1  # 25 % for 0.25
-    return not is_fraction
+def _possible_units(
+    gold: Quantity, answer: Quantity, wanted: Measure, unit: Measure | None, bare: bool
+) -> tuple[Measure, ...]:
+    """The units that the answer's number may be in."""
+    is_stated = gold.has_unit or unit is not None
+    if answer.has_unit and is_stated:
+        return (answer.unit,)
+    if answer.has_unit:
+        # The gold answer leaves its unit to the problem, and the response repeats it: the number counts. But 0.25 % is
+        # not 0.25.
+        is_share = not answer.unit.dimension and abs(float(gold.values[0].value)) <= 1
+        return (answer.unit,) if is_share else (PLAIN, answer.unit)
+    if unit is not None or not is_stated:
+        return (unit or PLAIN,)
+    if not wanted.dimension:
+        return (wanted, PLAIN)  # angles and percentages are stated without their unit as often as with it
+    return (wanted,) if bare else ()
 
 
 def _slack(gold: Quantity, value: Numeral, answer: Numeral, unit: Measure, tolerance: float | None) -> float:

@@ -89,6 +89,15 @@ H2SO4 | H₂SO₄
 NaCl | \text{NaCl}
 NaCl | ClNa
 CO2(g) | CO_2
+Al2(SO4)3 | Al_2(SO_4)_3
+45° | \pi/4
+\frac{\pi}{4} | 45°
+5 m/s | \SI{5}{\meter\per\second}
+3 kg | \SI{3}{\kilo\gram}
+12.5 g | 12.5 g of NaCl
+2 mol of O2 | 2 mol
+2H2 + O2 -> 2H2O | 2H2 + O2 = 2H2O
+Le Chatelier's principle | Le Châtelier’s principle
 CH3CH2OH | \mathrm{CH_3CH_2OH}
 CH3CH2OH | CH3-CH2-OH
 C2H6O | C2H5OH
@@ -211,6 +220,9 @@ mitochondria | mitochondria, nucleus
 mitochondria | mitochondria or nucleus
 mitochondria | not mitochondria
 Mars | Arms
+vitamin A | vitamin
+45° | \pi/3
+I = V/R | V = IR
 endothermic | exothermic
 increases | decreases
 increases | increases or decreases
@@ -250,6 +262,11 @@ WITH_METADATA = [
     ("5 m/s", "A", {"choices": CHOICES}, 1),
     ("A", r"\text{(A) } 5 \text{ m/s}", {"choices": CHOICES}, 1),
     ("A", "A: 5 m/s", {"choices": CHOICES}, 1),
+    ("B", "B (nucleus)", {"choices": CELL}, 1),
+    ("B", "B nucleus", {"choices": CELL}, 1),
+    ("B", "B ribosome", {"choices": CELL}, 0),
+    ("B", "not B", {"choices": CELL}, 0),
+    ("B", "nucleus or ribosome", {"choices": CELL}, 0),
     ("A", "A. 50 m/s", {"choices": CHOICES}, 0),
     ("A", "B. 5 m/s", {"choices": CHOICES}, 0),
     ("A", "50 m/s", {"choices": CHOICES}, 0),
