@@ -22,10 +22,12 @@ MAX_WORK = 100_000
 SPARE_DIGITS = 10
 
 _mp = MPContext()
+Number = tuple[mpc, int]
+"""A value, and the digits that it was computed with."""
 
 
-def evaluate(node: Node, point: Mapping[str, Fraction]) -> tuple[mpc, int]:
-    """The value at a point, and the digits that it was computed with. Raises Refused, or Unreadable without a value."""
+def evaluate(node: Node, point: Mapping[str, Fraction]) -> Number:
+    """The value at a point. Raises Refused, or Unreadable without a value."""
     scout = _Evaluator(point)
     _run(scout, node, 15)
     digits = DIGITS + SPARE_DIGITS + 2 * math.ceil(scout.peak)
@@ -34,10 +36,17 @@ def evaluate(node: Node, point: Mapping[str, Fraction]) -> tuple[mpc, int]:
     return _run(_Evaluator(point), node, digits), digits
 
 
-def close(first: tuple[mpc, int], second: tuple[mpc, int]) -> bool:
+def close(first: Number, second: Number) -> bool:
     """Whether two evaluated values agree up to rounding."""
     tolerance = _mp.mpf(10) ** (SPARE_DIGITS - max(first[1], second[1]))
     return bool(abs(first[0] - second[0]) <= max(abs(first[0]), abs(second[0]), 1) * tolerance)
+
+
+def quotient(above: Number, below: Number) -> Number:
+    """The ratio of two evaluated values; half of the digits may have been lost to cancellation before."""
+    digits = min(above[1], below[1])
+    with _mp.workdps(digits):
+        return above[0] / below[0], digits // 2 + SPARE_DIGITS
 
 
 def _run(evaluator: "_Evaluator", node: Node, digits: int) -> mpc:

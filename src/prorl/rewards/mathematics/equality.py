@@ -7,7 +7,8 @@ The rules, beyond equal values:
 - `x = 5`, `f(x) = 5` and `5` are equal, `x = 5` and `y = 5` are not. A chain `2 + 3 = 5` must hold.
 - Decimals are compared exactly: 0.333 is not 1/3 and 3.14159 is not pi. Only a gold that is itself a decimal of three
   or more digits accepts what rounds to it, from a closed form without decimals.
-- A percent or degree sign that one side lacks says nothing; so does a unit. Two units are converted.
+- A percent or degree sign that one side lacks says nothing, but 0.5% is not 0.5; so does a unit. Two units are
+  converted.
 - Numerals with two bases: same base, same digits.
 - An inequality in one variable is its set of solutions.
 """
@@ -18,8 +19,8 @@ from collections.abc import Callable
 
 from prorl.rewards.mathematics.intervals import real_set, same_members, same_set, variable_of
 from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable, difference, number, product, reciprocal
-from prorl.rewards.mathematics.units import conversion, is_unit
-from prorl.rewards.mathematics.values import equal, proportional, rounds_to
+from prorl.rewards.mathematics.units import conversion, is_unit, read_unit
+from prorl.rewards.mathematics.values import equal, proportional, real_value, rounds_to
 
 MAX_PARTS = 60
 MAX_CHAIN = 6
@@ -47,8 +48,8 @@ def _same(gold: Node, answer: Node) -> bool:
     if gold.kind in _SET_KINDS or answer.kind in _SET_KINDS or _is_condition(gold) or _is_condition(answer):
         return _same_set(gold, answer)
     if gold.kind in ("list", "set"):
-        if answer.kind == "bracket":
-            return _states_in_order(gold) and _same_bracket(Node("bracket", gold.args, "()"), answer)
+        if _states_in_order(gold) and not answer.holds("relation"):
+            return answer.kind != "set" and _same_bracket(Node("bracket", gold.args, "()"), answer)
         return answer.kind in ("list", "set") and _same_parts(gold, answer)
     if gold.kind in _BY_KIND:
         return _BY_KIND[gold.kind](gold, answer)
@@ -201,7 +202,11 @@ def _same_parts(gold: Node, answer: Node) -> bool:
 def _states_in_order(gold: Node) -> bool:
     """`x = 1, y = 2`: values of several variables, which a tuple may give."""
     names = [part.args[0] for part in gold.args if part.kind == "relation" and part.name == "="]
-    return len(names) == len(set(names)) == len(gold.args)
+    return len(gold.args) > 1 and len(names) == len(set(names)) == len(gold.args)
+
+
+def _may_be_tuple(answer: Node) -> bool:
+    return answer.name != "or" and (not answer.holds("relation") or _states_in_order(answer))
 
 
 def _same_bracket(gold: Node, answer: Node) -> bool:
@@ -210,7 +215,7 @@ def _same_bracket(gold: Node, answer: Node) -> bool:
         return False
     if answer.kind == "bracket" and gold.name != answer.name:
         return False
-    if answer.kind == "list" and gold.name != "()":
+    if answer.kind == "list" and (gold.name != "()" or not _may_be_tuple(answer)):
         return False
     return all(same_answer(one, two) for one, two in zip(gold.args, answer.args, strict=True))
 
@@ -259,6 +264,8 @@ def _same_scalar(gold: Node, answer: Node) -> bool:
         answer = _without_letters(answer, gold_unit)
     elif unit and not gold_unit:
         gold = _without_letters(gold, unit)
+    if (gold_unit and answer.kind == "degree") or (unit and gold.kind == "degree"):
+        return False
     factor = conversion(gold_unit, unit)
     if factor is None:
         return False
@@ -279,8 +286,14 @@ def _signless(gold: Node, answer: Node) -> list[tuple[Node, Node]]:
         if gold.kind == sign:
             return [(gold.args[0], answer), (product(gold.args[0], scale), answer)]
         if answer.kind == sign:
-            return [(gold, answer.args[0]), (gold, product(answer.args[0], scale))]
+            pairs = [(gold, product(answer.args[0], scale))]
+            return pairs if sign == "percent" and _below_one(gold) else [*pairs, (gold, answer.args[0])]
     return [(gold, answer)]
+
+
+def _below_one(gold: Node) -> bool:
+    """A share of the whole rather than a number of percent."""
+    return not gold.symbols() and abs(real_value(gold)) < 1
 
 
 def _without_unit(node: Node) -> tuple[Node, str]:
@@ -288,6 +301,8 @@ def _without_unit(node: Node) -> tuple[Node, str]:
     unit = ""
     if node.kind == "quantity":
         node, unit = node.args[0], node.name
+        if read_unit(unit) == read_unit("degrees"):
+            return Node("degree", (node,)), ""
     elif node.kind == "mul" and node.args[0].kind == "degree" and node.args[1].name in ("C", "F"):
         node, unit = node.args[0], node.args[1].name
     if unit and node.kind == "degree":

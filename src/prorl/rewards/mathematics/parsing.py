@@ -56,7 +56,7 @@ class _Reader(AtomReader):
         parts, joint = [self.relation()], ""
         while (connector := self._connector()) is not None:
             joint = connector if connector != "," else joint or ","
-            if self.done:
+            if self.done and connector == ",":
                 break
             parts.append(self.relation())
         if joint in LOGICAL and any(part.kind != "relation" for part in parts):

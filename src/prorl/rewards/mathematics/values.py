@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
-from prorl.rewards.mathematics.digits import close, evaluate
+from prorl.rewards.mathematics.digits import Number, close, evaluate, quotient
 from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable
 
 MAX_BITS = 30_000
@@ -19,6 +19,8 @@ MAX_BITS = 30_000
 MAX_FACTORIAL = 2_500
 PRIMES = (2**61 - 1, 2**89 - 1)
 POINTS = 4
+IMAGINARY = 1e-20
+"""Below this an imaginary part is rounding."""
 SIGNED_POINTS = 12
 """Where an absolute value or a step hides a difference on one side of it."""
 SIGN_SENSITIVE = ("abs", "floor", "ceil", "max", "min")
@@ -43,18 +45,16 @@ def proportional(left: Node, right: Node) -> float | None:
     """The constant real ratio left / right; None where it is not constant or zero."""
     variables = sorted(left.symbols() | right.symbols())
     generator = random.Random("proportional")
-    first: float | None = None
+    ratios: list[Number] = []
     for _ in range(POINTS + 1):
         point = _point(variables, generator, signed=True)
         above, below = evaluate(left, point), evaluate(right, point)
-        if below[0] == 0 or above[0] == 0:
+        if 0 in (above[0], below[0]):
             return None
-        ratio = above[0] / below[0]
-        if first is None:
-            first, start = float(ratio.real), (ratio, min(above[1], below[1]) // 2)
-        if not close((ratio, start[1]), start) or abs(ratio.imag) > 1e-20:
+        ratios.append(quotient(above, below))
+        if not close(ratios[-1], ratios[0]) or abs(ratios[0][0].imag) > IMAGINARY:
             return None
-    return first
+    return float(ratios[0][0].real)
 
 
 def _equal(left: Node, right: Node) -> bool:
@@ -96,7 +96,7 @@ def real_value(node: Node) -> float:
     if node.kind == "mul" and node.args[-1].name == "oo":
         return math.inf if node.args[0].value > 0 else -math.inf
     value, _ = evaluate(node, {})
-    if abs(value.imag) > 1e-20:
+    if abs(value.imag) > IMAGINARY:
         raise Unreadable("not a real number")
     return float(value.real)
 
