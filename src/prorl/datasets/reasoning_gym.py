@@ -34,7 +34,27 @@ _WORKER = "prorl.datasets.reasoning_gym_worker"
 
 FIRST_STEP = {"sokoban": 1}
 """The step of the curriculum that is level 1; the first one where nothing is said."""
-MAX_LEVEL: dict[str, int] = {}
+_USUAL_LEVELS = 4
+_LEVELS = {
+    0: "acre gsm_symbolic knight_swap list_functions",
+    1: "modulo_grid",
+    2: "caesar_cipher jugs survo",
+    3: "bf word_ladder",
+    5: """
+        base_conversion basic_arithmetic circuit_logic color_cube_rotation count_bits count_primes countdown
+        course_schedule decimal_chain_sum letter_jumble manipulate_matrix mini_sudoku n_queens power_function
+        propositional_logic rectangle_count rotate_matrix spell_backward string_manipulation sudoku word_sorting
+    """,
+    6: "emoji_mystery figlet_font",
+    7: "puzzle24 rearc time_intervals",
+    8: "intermediate_integration letter_counting number_sorting",
+    9: "aiw boxnet family_relationships",
+    10: "bitwise_arithmetic quantum_lock self_reference sokoban",
+    11: "chain_sum coin_flip leg_counting products",
+}
+MAX_LEVEL: dict[str, int] = dict.fromkeys(ALL_TASKS, _USUAL_LEVELS) | {
+    task: level for level, tasks in _LEVELS.items() for task in tasks.split()
+}
 """Levels of each task: those of its curriculum, all attributes together, that work within a second a puzzle."""
 
 
@@ -43,9 +63,7 @@ def max_level(task: str) -> int:
     return MAX_LEVEL[canonical(task)]
 
 
-def generate_rows(
-    tasks: Sequence[str], *, per_task: int, seed: int, level: int = 0
-) -> Iterator[dict[str, Any]]:
+def generate_rows(tasks: Sequence[str], *, per_task: int, seed: int, level: int = 0) -> Iterator[dict[str, Any]]:
     """Prompt rows, task by task: different questions, each with an answer that its verifier accepts.
 
     Level 0 is the library's own settings, those of the paper; from 1 on the steps of the task's curriculum, the highest
