@@ -43,7 +43,7 @@ bench-venv: .venv-bench/.complete
 .venv-bench/.complete: benchmarks/constraints-bench.txt
 	$(call environment,.venv-bench)
 	$(BENCH_PIP) torch setuptools
-	$(BENCH_PIP) trl
+	$(BENCH_PIP) --no-build-isolation trl 'lm-eval[ifeval]'
 	@rm .venv-bench/.incomplete
 	@touch $@
 

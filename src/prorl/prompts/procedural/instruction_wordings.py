@@ -22,7 +22,7 @@ END_PHRASES = (
     "Let me know what you think of {topic}.",
     "Now you know about {topic}.",
     "Is there anything else about {topic}?",
-    "Next time we talk about {topic}.",
+    "Soon we will talk more about {topic}.",
 )
 LANGUAGES = {
     "es": "Spanish",

@@ -29,7 +29,8 @@ MIN_WORDS = 25
 """Of filler, in a text whose language matters."""
 _CHECKS = WORDING_RULES | LAYOUT_RULES
 _CAPITALS = ("OK", "USA", "TV", "UP")
-_LANGUAGE_RULES = ("language:response_language", "change_case:english_capital", "change_case:english_lowercase")
+_ENGLISH_RULES = {"change_case:english_capital": str.isupper, "change_case:english_lowercase": str.islower}
+_LANGUAGE_RULES = ("language:response_language", *_ENGLISH_RULES)
 
 Asked = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -40,12 +41,15 @@ def build_response(instructions: Sequence[Instruction]) -> str | None:
     for instruction in instructions:
         asked.setdefault(instruction.rule, []).append(instruction.arguments)
     counts = [value for given in instructions for value in given.arguments.values() if isinstance(value, int)]
-    language = next((given["language"] for given in asked.get("language:response_language", ())), "en")
-    if language not in SENTENCES or max(counts, default=0) > MAX_BUILT_COUNT:
+    languages = {given["language"] for given in asked.get("language:response_language", ())}
+    languages |= {"en" for rule in _ENGLISH_RULES if rule in asked}
+    language = min(languages, default="en")
+    if len(languages) > 1 or language not in SENTENCES or max(counts, default=0) > MAX_BUILT_COUNT:
         return None
     text = _Draft(asked, language).finish()
+    in_its_case = all(is_case(text) for rule, is_case in _ENGLISH_RULES.items() if rule in asked)
     checked = (given for given in instructions if given.rule in _CHECKS)
-    return text if all(_CHECKS[given.rule](text, given.arguments) for given in checked) else None
+    return text if in_its_case and all(_CHECKS[given.rule](text, given.arguments) for given in checked) else None
 
 
 class _Draft:

@@ -21,7 +21,7 @@ MAX_CHARACTERS = 4000
 SHORT_LETTERS = 60
 """Below this many letters the likeliest language is often a wrong one."""
 _LETTER = re.compile(r"[^\W\d_]")
-_SCRIPTS: dict[str, re.Pattern[str]] = {
+SCRIPTS: dict[str, re.Pattern[str]] = {
     "bn": re.compile(r"[\u0980-\u09ff]"),
     "el": re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]"),
     "gu": re.compile(r"[\u0a80-\u0aff]"),
@@ -53,11 +53,13 @@ def _guesses(text: str) -> dict[str, float]:
 def is_in_language(text: str, language: str) -> bool:
     """Whether the text is in the language, a code of `arguments.LANGUAGES`; a text without letters is in none."""
     text = text[:MAX_CHARACTERS]
+    if text.isupper():
+        text = text.lower()
     letters = "".join(_LETTER.findall(text))
     if not letters:
         return False
-    if language in _SCRIPTS:
-        return len(_SCRIPTS[language].findall(letters)) >= _MIN_SCRIPT_SHARE * len(letters)
+    if language in SCRIPTS:
+        return len(SCRIPTS[language].findall(letters)) >= _MIN_SCRIPT_SHARE * len(letters)
     if language == "ja" and len(_KANA.findall(letters)) >= _MIN_KANA_SHARE * len(letters):
         return True
     guesses = _guesses(text)
@@ -72,7 +74,7 @@ def is_response_language(text: str, arguments: Mapping[str, Any]) -> bool:
 
 def is_english_capital(text: str, arguments: Mapping[str, Any]) -> bool:
     """English, without a lower-case letter."""
-    return text.isupper() and is_in_language(text.lower(), "en")
+    return text.isupper() and is_in_language(text, "en")
 
 
 def is_english_lowercase(text: str, arguments: Mapping[str, Any]) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from prorl.rewards.instructions.wording import Rule
 
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
-_HIGHLIGHT = re.compile(r"(?<!\*)(\*{1,3})([^*\n]+)\1(?!\*)")
+_HIGHLIGHTS = (re.compile(r"\*([^*\n]*)\*"), re.compile(r"\*\*([^*\n]*)\*\*"))
+_LONG_RUN = re.compile(r"\*{3,}")
 _FENCES = ("```json", "```JSON", "```Json", "```")
 PARAGRAPH_MARK = "***"
 RESPONSE_MARK = "******"
@@ -86,7 +87,8 @@ def has_highlights(text: str, arguments: Mapping[str, Any]) -> bool:
 
 
 def num_highlights(text: str) -> int:
-    return sum(bool(match.group(2).strip()) for match in _HIGHLIGHT.finditer(text))
+    text = _LONG_RUN.sub("**", text)  # both patterns would count `***this***`
+    return sum(bool(match.group(1).strip()) for form in _HIGHLIGHTS for match in form.finditer(text))
 
 
 def has_sections(text: str, arguments: Mapping[str, Any]) -> bool:
