@@ -41,7 +41,8 @@ def _same_token(expected: str, printed: str) -> bool:
         return False
     if not _NUMBER.fullmatch(expected) or _INTEGER.fullmatch(expected) or not _NUMBER.fullmatch(printed):
         return False
-    return _close(float(expected), float(printed))
+    number = float(expected)
+    return math.isfinite(number) and _close(number, float(printed))
 
 
 def _close(expected: float, given: float) -> bool:
