@@ -188,6 +188,12 @@ UNEQUAL = r"""
 3-5 m | 3-6 m
 > 5 m | < 5 m
 5.0 ± 0.2 m/s | 5.4 m/s
+5 m/s | 5 ± 100 m/s
+5 m/s | 5 m/s (or 6 m/s)
+B | (A), (B)
+B | B or A
+B | A/B
+H2O | H2O or CO2
 x = 3 m, y = 4 m | x = 4 m, y = 3 m
 3 m, 4 m | 3 m
 n = 3, l = 1 | n = 3, l = 2
