@@ -3,6 +3,7 @@
 A download that was interrupted goes on where it stopped; files that are in the hub's cache are not loaded again.
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from prorl.errors import UserError
 from prorl.prompts.tables import table_format
 
 MAX_SHOWN = 10
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def hub_files(dataset: Dataset, revision: str, note: Callable[[str], None]) -> L
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        info = HfApi().dataset_info(hub, revision=revision)
+        info = HfApi().dataset_info(hub, revision=_full_commit(hub, revision))
         commit = info.sha or revision
         names = _chosen(dataset, sorted(file.rfilename for file in info.siblings or ()), f"{hub} at {commit[:12]}")
         files = []
@@ -65,6 +67,14 @@ def hub_files(dataset: Dataset, revision: str, note: Callable[[str], None]) -> L
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{hub}: cannot be downloaded ({reason}); give the files with --from PATH") from None
     return Located(tuple(files), commit)
+
+
+def _full_commit(hub: str, revision: str) -> str:
+    """The commit that an abbreviation begins; any other revision as it is."""
+    if not _SHORT_COMMIT.fullmatch(revision):
+        return revision
+    commits = HfApi().list_repo_commits(hub, repo_type="dataset")
+    return next((commit.commit_id for commit in commits if commit.commit_id.startswith(revision)), revision)
 
 
 def _chosen(dataset: Dataset, names: Sequence[str], where: str) -> list[str]:

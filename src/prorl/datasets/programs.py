@@ -12,7 +12,7 @@ from prorl.datasets.record import NO_TESTS, OTHER_ROWS, BadRow, Columns, Convert
 from prorl.datasets.wording import CODE_FUNCTION, CODE_INPUT, asked, of_eurus
 
 LONG_NUMBER = Dropped("a number of over 4,300 digits in its tests")
-EURUS = "PRIME-RL/Eurus-2-RL-Data"
+EURUS, EURUS_REVISION = "PRIME-RL/Eurus-2-RL-Data", "9776b132"
 EURUS_COLUMNS: Columns = {name: (name,) for name in ("data_source", "prompt", "ability", "reward_model", "extra_info")}
 PYTHON_3 = 3
 """Of the numbers for languages in CodeContests."""
@@ -178,7 +178,13 @@ def _cases(cases: object, name: str) -> list[dict[str, str]]:
 
 
 def _eurus_suite(data_source: str, about: str) -> Dataset:
-    origin = Files(hub=EURUS, patterns=("*validation*",), columns=EURUS_COLUMNS, convert=eurus_suite(data_source))
+    origin = Files(
+        hub=EURUS,
+        revision=EURUS_REVISION,
+        patterns=("*validation*",),
+        columns=EURUS_COLUMNS,
+        convert=eurus_suite(data_source),
+    )
     return Dataset(
         name=data_source, kind="suite", domain="code", about=about, licence="MIT", origin=origin, folder="eurus_code"
     )
@@ -200,7 +206,9 @@ DATASETS = (
         about="programming problems of Eurus-2-RL, with tests",
         rows=25_276,
         licence="MIT",
-        origin=Files(hub=EURUS, patterns=("*train*",), columns=EURUS_COLUMNS, convert=eurus_row),
+        origin=Files(
+            hub=EURUS, revision=EURUS_REVISION, patterns=("*train*",), columns=EURUS_COLUMNS, convert=eurus_row
+        ),
     ),
     _eurus_suite("apps", "APPS, as in the validation rows of Eurus-2-RL"),
     _eurus_suite("codecontests", "CodeContests, as in the validation rows of Eurus-2-RL"),
