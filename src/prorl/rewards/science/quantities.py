@@ -224,7 +224,7 @@ def _compare(gold: Quantity, answer: Quantity, tolerance: float | None, unit: Me
         return "another inequality"
     if len(gold.values) != len(answer.values):
         return "a range against a single value"
-    if answer.uncertainty > max(abs(answer.values[0].value), gold.uncertainty):
+    if float(answer.uncertainty) > max(abs(float(answer.values[0].value)), float(gold.uncertainty)):
         return "an uncertainty larger than the value"
     wanted = gold.unit if gold.has_unit else unit or PLAIN
     units = _possible_units(gold, answer, wanted, unit, bare)

@@ -214,6 +214,7 @@ CuSO4·5H2O | CuSO4
 ^{14}C | ^{12}C
 2H2 + O2 -> 2H2O | H2 + O2 -> H2O
 2H2 + O2 -> 2H2O | 2H2O -> 2H2 + O2
+2H2 + O2 -> 2H2O | 2H2 + O2 + N2 -> 2H2O
 1s^2 2s^2 2p^6 | 1s^2 2s^2 2p^5
 sp^3 | sp^2
 \sqrt{2gh} | \sqrt{gh}
