@@ -29,7 +29,8 @@ MAX_BARREN = 40
 """Draws in a row without a usable puzzle after which a task counts as exhausted."""
 MAX_LOST = 5
 """Puzzles in a row that cost too much processor time after which a task counts as exhausted."""
-_SEEDS = 1 << 40
+_SEEDS = 1 << 31
+"""Some generators take no larger ones than 32 bits, the number of the puzzle added."""
 _WORKER = "prorl.datasets.reasoning_gym_worker"
 
 FIRST_STEP = {"sokoban": 1}
@@ -95,6 +96,7 @@ def _check_library() -> None:
 
 def _task_rows(maker: "_Maker", task: str, count: int, seed: int, level: int) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
+    entry: dict[str, Any] | None = None
     number = barren = lost = 0
     step = level - 1 + FIRST_STEP.get(task, 0) if level else -1
     start = stream_seed(seed, "reasoning-gym", task, level) % _SEEDS
@@ -107,6 +109,8 @@ def _task_rows(maker: "_Maker", task: str, count: int, seed: int, level: int) ->
         if row is not None:
             seen.add(row["metadata"]["entry"]["question"])
             yield row
+    if not seen and count:
+        raise RunFailed(f"{task} at level {level}: none of {number} puzzles can be used; the last: {str(entry)[:200]}")
 
 
 def _row(task: str, level: int, seed: int, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:

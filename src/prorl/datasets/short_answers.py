@@ -24,7 +24,8 @@ _LETTER = re.compile(r"(?:option|choice)?[ \t]*[(\[{*]{0,3}([A-Ha-h])[)\]}*]{0,3
 _NUMBER = (
     r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[ ]?(?:\\times|\\cdot|×|x|\*)[ ]?10\^?\{?[-+]?\d+\}?|[eE][-+]?\d+)?"
 )
-_UNIT = r"(?:\\(?:mathrm|text|,|;|%|Omega|mu|circ)|[A-Za-zµΩ°%/·^{}\-\d \\])*"
+_UNIT = r"(?:\\[,;]|[A-Za-zµΩ°%/·^{}\-\d \\])*"
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]{1,300})\}")
 _LAST_NUMBER = re.compile(rf"(?:=|≈|\\approx|\bis|\babout|\bof)[ ]?\$?[ ]?({_NUMBER})[ ]?({_UNIT})\$?[.\s]*\Z")
 
 
@@ -81,7 +82,7 @@ def _first_sentence(line: str) -> str:
 def _letter(text: str, choices: tuple[str, ...]) -> str:
     """The letter of the option that a stated answer names; empty where it names none."""
     allowed = "ABCDEFGH"[: len(choices)]
-    text = _trimmed(text)
+    text = _trimmed(_WRAPPED.sub(r"\1", text))
     named = _LETTER.match(text)
     if named and named[1].upper() in allowed and (len(text) <= 3 or named[0].strip() != named[1] or text[1] in ".:)"):
         return named[1].upper()

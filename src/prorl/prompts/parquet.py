@@ -1,5 +1,6 @@
 """Stage 1: tables in columns. The one module that knows pyarrow; `tables.py` opens it where a file asks for it."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -40,7 +41,8 @@ def read_arrow(path: Path) -> Iterator[dict[str, Any]]:
 
 def open_zstandard(path: Path) -> BinaryIO:
     """A .zst file as the bytes it holds."""
-    return pyarrow.input_stream(str(path), compression="zstd")
+    # Arrow's own stream does not give lines.
+    return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))
 
 
 def write_parquet(
