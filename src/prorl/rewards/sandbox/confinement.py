@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prorl.rewards.sandbox.filters import OWN_PID, assemble, this_machine
-from prorl.rewards.sandbox.identity import is_root
 from prorl.rewards.sandbox.interface import Limits, SandboxUnavailable
 from prorl.rewards.sandbox.interpreter import ENVIRONMENT, FLAGS, Interpreter
 from prorl.rewards.sandbox.process import Launch
@@ -104,6 +103,7 @@ def _setup(interpreter: Interpreter, room: Room) -> dict[str, object]:
     limits = room.limits
     return {
         "path": list(interpreter.path),
+        "stage": interpreter.codes["stage.py"],
         "values": interpreter.codes["values.py"] if room.with_values else b"",
         "max_frame": limits.output_bytes,
         "scratch": room.scratch,

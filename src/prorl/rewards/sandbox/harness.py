@@ -3,29 +3,35 @@
 Run by a bare interpreter on Python 3.9 and later, possibly another than the trainer's, so it imports nothing of this
 package. It is told what to do over a socket: each order is one message with descriptors. It answers with short lines of
 text. Nothing that it holds is worth stealing: the tests' inputs go past it in descriptors, expected outputs never come.
+What a fork does is `stage.py`'s affair.
 """
+
+from __future__ import annotations
 
 import _socket
 import ctypes
 import errno
 import gc
-import io
 import marshal
 import os
 import resource
 import select
 import struct
 import sys
-import types
+from types import CodeType
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
 LANDLOCK_SCOPES = 3
-SIG_SETMASK, SIGKILL, SIGXCPU = 2, 9, 24
+"""Abstract sockets and signals."""
+SIG_SETMASK, SIGKILL, SECCOMP_FILTER = 2, 9, 2
+CAPABILITY_VERSION = 0x20080522
 MAX_MESSAGE = 1 << 16
-MAX_DESCRIPTORS = 4
+MAX_DESCRIPTORS = 6
+FIRST_PARKED, LAST_DESCRIPTOR = 64, 128
 WATCH_MILLISECONDS = 50
 MAX_SCRATCH_FILES = 1000
+BLOCK_BYTES = 512
 STACK_BYTES = 100 * 2**20
 """Of a program's main thread. Less than the room that the kernel leaves below other mappings."""
 MAIN_NAME = "program.py"
@@ -33,58 +39,80 @@ MAIN_NAME = "program.py"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def check(result, what):
+class Setup:
+    """What the host says first; `confinement.py` writes it."""
+
+    path: list[str]
+    stage: bytes
+    values: bytes
+    max_frame: int
+    scratch: str
+    user: int
+    parent: int
+    memory: int
+    scratch_bytes: int
+    cpu_seconds: int
+    processes: int
+    landlock: bool
+    rules: list[tuple[str, int]]
+    handled_files: int
+    handled_net: int
+    keeper_filter: bytes
+    program_filter: bytes
+    own_pid: bytes
+
+    def __init__(self, fields: dict[str, object]) -> None:
+        self.__dict__.update(fields)
+
+
+def check(result: int, what: str) -> int:
     """The result of a C call, which is an error where it is negative."""
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, what + ": " + os.strerror(code))
+        raise OSError(code, f"{what}: {os.strerror(code)}")
     return result
 
 
-def prctl(option, value):
-    check(libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl %d" % option)
+def prctl(option: int, value: int) -> None:
+    check(libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
 
 
-def landlock(rules, handled_files, handled_net):
+def landlock(rules: list[tuple[str, int]], handled_files: int, handled_net: int) -> int:
     """A ruleset's descriptor. Rules name folders by path, so this comes while they can still be reached."""
     attributes = struct.pack("=QQQ", handled_files, handled_net, LANDLOCK_SCOPES)
     ruleset = check(libc.syscall(SYS_LANDLOCK_CREATE, attributes, len(attributes), 0), "landlock_create_ruleset")
     for path, access in rules:
-        try:
-            target = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue  # a folder that this machine has not
+        target = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = struct.pack("=Qi", access, target)
-        check(libc.syscall(SYS_LANDLOCK_ADD, ruleset, 1, rule, 0), "landlock_add_rule " + path)
+        check(libc.syscall(SYS_LANDLOCK_ADD, ruleset, 1, rule, 0), f"landlock_add_rule {path}")
         os.close(target)
     return ruleset
 
 
-def restrict(ruleset):
+def restrict(ruleset: int) -> None:
     check(libc.syscall(SYS_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
 
 
-def filter_calls(code):
+def filter_calls(code: bytes) -> None:
     """Install a seccomp filter, for good."""
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("=H6xQ", len(code) // 8, ctypes.addressof(buffer))
-    check(libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(2), program, 0, 0), "seccomp filter")
+    check(libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_FILTER), program, 0, 0), "seccomp filter")
 
 
-def drop_identity(uid):
+def drop_identity(user: int) -> None:
     """Become a user without any rights, for good."""
-    if uid:
+    if user:
         os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    header = struct.pack("=Ii", 0x20080522, 0)
-    check(libc.capset(header, bytes(24)), "capset")
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    check(libc.capset(struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)), "capset")
     if 0 in os.getresuid() + os.getresgid():
         raise OSError(errno.EPERM, "still root")
 
 
-def confine(setup):
+def confine(setup: Setup) -> None:
     """Leave nothing but what `setup` grants."""
     libc.sigprocmask(SIG_SETMASK, bytes(128), None)
     try:
@@ -92,98 +120,107 @@ def confine(setup):
             file.write("1000")  # where memory ends, this process goes, not the trainer
     except OSError:
         pass
-    ruleset = landlock(setup["rules"], setup["handled_files"], setup["handled_net"]) if setup["landlock"] else -1
-    os.chdir(setup["scratch"])
-    drop_identity(setup["user"])
+    ruleset = landlock(setup.rules, setup.handled_files, setup.handled_net) if setup.landlock else -1
+    os.chdir(setup.scratch)
+    drop_identity(setup.user)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_PDEATHSIG, SIGKILL)  # after the drop, which clears it
-    if setup["parent"] and os.getppid() != setup["parent"]:
+    if setup.parent and os.getppid() != setup.parent:
         os._exit(1)
     limit(setup)
-    if setup["landlock"]:
+    if setup.landlock:
         restrict(ruleset)
-    if setup["keeper_filter"]:
-        filter_calls(setup["keeper_filter"])
+    if setup.keeper_filter:
+        filter_calls(setup.keeper_filter)
 
 
-def limit(setup):
+def limit(setup: Setup) -> None:
     limits = [
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, setup["memory"]),
-        (resource.RLIMIT_FSIZE, setup["scratch_bytes"]),
-        (resource.RLIMIT_NOFILE, 128),
+        (resource.RLIMIT_AS, setup.memory),
+        (resource.RLIMIT_FSIZE, setup.scratch_bytes),
+        (resource.RLIMIT_NOFILE, LAST_DESCRIPTOR),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_SIGPENDING, 128),
-        (resource.RLIMIT_CPU, setup["cpu_seconds"]),
     ]
-    if setup["processes"]:
-        limits.append((resource.RLIMIT_NPROC, setup["processes"]))
+    if setup.processes:
+        limits.append((resource.RLIMIT_NPROC, setup.processes))
     for name, value in limits:
-        hard = resource.getrlimit(name)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (value, value))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+        lower(name, value, value)
+    lower(resource.RLIMIT_CPU, setup.cpu_seconds, setup.cpu_seconds + 1)
+    lower(resource.RLIMIT_STACK, STACK_BYTES, STACK_BYTES)
 
 
-def receive(channel):
+def lower(name: int, soft: int, hard: int) -> None:
+    """Never above what the machine's owner allows."""
+    ceiling = resource.getrlimit(name)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(name, (soft, hard))
+
+
+def receive(channel: _socket.socket) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
     """The next order and its descriptors; None where the host closed the channel."""
     data, ancillary, _, _ = channel.recvmsg(MAX_MESSAGE, _socket.CMSG_SPACE(4 * MAX_DESCRIPTORS))
-    if not data:
-        return None, ()
-    descriptors = ()
+    descriptors: tuple[int, ...] = ()
     for _, _, payload in ancillary:
-        descriptors = struct.unpack("=%di" % (len(payload) // 4), payload)
-    return marshal.loads(data), descriptors
+        descriptors = struct.unpack(f"={len(payload) // 4}i", payload)
+    return marshal.loads(data) if data else None, descriptors
 
 
-def read_all(descriptor):
+def read_all(descriptor: int) -> bytes:
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 class Keeper:
     """Compiles the program once, then runs a test in a fork for each order."""
 
-    def __init__(self, channel, setup):
+    def __init__(self, channel: _socket.socket, setup: Setup, stage: dict[str, object]) -> None:
         self.channel = channel
         self.setup = setup
-        self.code = None
+        self.stage = stage
+        self.pid = os.getpid()
+        self.code: CodeType | None = None
 
-    def serve(self):
+    def serve(self) -> None:
         while True:
             order, descriptors = receive(self.channel)
             if order is None:
                 return
             if order[0] == "compile":
-                self.answer(self.compile(*descriptors))
+                self.answer(self.compile(descriptors[0]))
             elif order[0] == "test":
                 self.answer(self.test(order[1], descriptors))
             # Else it is an order to end a test that has ended by itself.
 
-    def answer(self, line):
-        os.write(self.channel.fileno(), line.encode("utf-8", "replace"))
-
-    def compile(self, source):
+    def answer(self, line: str) -> None:
         try:
-            text = read_all(source)
-            os.close(source)
-            self.code = compile(text, MAIN_NAME, "exec", dont_inherit=True)
+            os.write(self.channel.fileno(), line.encode("utf-8", "replace"))
+        except BrokenPipeError:
+            os._exit(0)  # the host has gone
+
+    def compile(self, source: int) -> str:
+        try:
+            self.code = compile(read_all(source), MAIN_NAME, "exec", dont_inherit=True)
         except SyntaxError as error:
-            return "refused %s: %s (line %s)" % (type(error).__name__, error.msg, error.lineno)
+            return f"refused {type(error).__name__}: {error.msg} (line {error.lineno})"
         except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-            return "refused %s: %s" % (type(error).__name__, error)
+            return f"refused {type(error).__name__}: {error}"
+        finally:
+            os.close(source)
         gc.collect()
         gc.freeze()
         return "compiled"
 
-    def test(self, mode, descriptors):
-        started = os.times()
-        child = os.fork()
+    def test(self, mode: str, descriptors: tuple[int, ...]) -> str:
+        try:
+            child = os.fork()
+        except OSError as error:
+            return f"failed to fork: {error}"
         if child == 0:
-            run_test(self.channel.fileno(), self.setup, self.code, mode, descriptors)
+            self.perform(mode, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         watch = os.pidfd_open(child)
@@ -192,12 +229,11 @@ class Keeper:
             os.kill(child, SIGKILL)
         os.close(watch)
         status = os.waitpid(child, 0)[1]
-        self.clear_scratch()
-        cpu = os.times()
-        used = cpu.children_user + cpu.children_system - started.children_user - started.children_system
-        return "done %d %d %s" % (status, 1000 * used, reason or "-")
+        for entry in os.scandir("."):
+            os.unlink(entry.name)
+        return f"done {status} {reason or '-'}"
 
-    def wait(self, watch):
+    def wait(self, watch: int) -> str:
         """Until the test ends. Why it must be ended, or nothing."""
         poll = select.poll()
         poll.register(watch, select.POLLIN)
@@ -213,214 +249,60 @@ class Keeper:
             if self.scratch_is_full():
                 return "scratch"
 
-    def scratch_is_full(self):
-        total = number = 0
-        for entry in os.scandir("."):
-            number += 1
-            total += entry.stat(follow_symlinks=False).st_blocks * 512
-        return number > MAX_SCRATCH_FILES or total > self.setup["scratch_bytes"]
+    def scratch_is_full(self) -> bool:
+        sizes = [BLOCK_BYTES * entry.stat(follow_symlinks=False).st_blocks for entry in os.scandir(".")]
+        return len(sizes) > MAX_SCRATCH_FILES or sum(sizes) > self.setup.scratch_bytes
 
-    def clear_scratch(self):
-        for entry in os.scandir("."):
-            os.unlink(entry.name)
-
-
-def run_test(channel, setup, code, mode, descriptors):
-    """In the fork: take the last rights away, run the program, leave. Never returns."""
-    status = 1
-    try:
-        prctl(PR_SET_PDEATHSIG, SIGKILL)
-        if os.getppid() != setup["keeper"]:
-            os._exit(1)
-        kept = place_descriptors(channel, mode, descriptors)
-        if setup["landlock"]:
-            restrict(landlock([], 0, 0))  # its own scope: the harness can no longer be signalled
-        if setup["program_filter"]:
-            own = struct.pack("=I", os.getpid())
-            filter_calls(setup["program_filter"].replace(setup["own_pid"], own))
-        open_streams(mode)
-        status = guarded(MODES[mode], code, kept)
-    finally:
-        os._exit(status)
+    def perform(self, mode: str, descriptors: tuple[int, ...]) -> None:
+        """In the fork: give the last rights up, run the program, leave. Never returns."""
+        status = 1
+        try:
+            prctl(PR_SET_PDEATHSIG, SIGKILL)
+            if os.getppid() != self.pid:
+                os._exit(1)
+            data = place_descriptors(mode, descriptors)
+            if self.setup.landlock:
+                restrict(landlock([], 0, 0))  # a scope of its own: it can no longer signal the harness
+            if self.setup.program_filter:
+                own_pid = struct.pack("=I", os.getpid())
+                filter_calls(self.setup.program_filter.replace(self.setup.own_pid, own_pid))
+            status = self.stage["perform"](mode, self.code, data)  # type: ignore[operator]
+        finally:
+            os._exit(status)
 
 
-def place_descriptors(channel, mode, descriptors):
-    """Standard streams at 0, 1, 2, then the rest; all else is closed."""
-    payload, out, err = descriptors[:3]
+def place_descriptors(mode: str, descriptors: tuple[int, ...]) -> bytes:
+    """Put standard streams at 0, 1, 2, a result at 3, other pipes above, and close all else. What a call is given."""
+    payload, out, err, *pipes = descriptors
     data = b""
-    if mode == "script":
-        order = [payload, out, err]
-    else:
+    order = [payload, out, err]
+    if mode != "script":
         data = read_all(payload)
         null = os.open("/dev/null", os.O_RDWR)
-        order = [null, null, err, out, *descriptors[3:]]
-    high = [os.dup2(source, 64 + index, inheritable=False) for index, source in enumerate(order)]
-    for index, source in enumerate(high):
-        os.dup2(source, index)
-    os.closerange(len(order), 256)
+        order = [null, null, err, out, *pipes]
+    for index, source in enumerate(order):
+        os.dup2(source, FIRST_PARKED + index)
+    for index in range(len(order)):
+        os.dup2(FIRST_PARKED + index, index)
+    os.closerange(len(order), LAST_DESCRIPTOR)
     return data
 
 
-def open_streams(mode):
-    stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape")
-    stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8", "surrogateescape")
-    stderr = io.TextIOWrapper(
-        io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace", line_buffering=True
-    )
-    sys.stdin = sys.__stdin__ = stdin
-    sys.stdout = sys.__stdout__ = stdout
-    sys.stderr = sys.__stderr__ = stderr
-
-
-def guarded(run, code, data):
-    """Run it as the interpreter runs a script: the exit status, the traceback on standard error, threads joined."""
-    status = 0
-    try:
-        run(code, data)
-    except SystemExit as error:
-        status = exit_status(error.code)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        status = 1
-    try:
-        if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()
-        if "atexit" in sys.modules:
-            sys.modules["atexit"]._run_exitfuncs()
-        sys.stdout.flush()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        status = status or 1
-    return status
-
-
-def exit_status(code):
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    sys.stderr.write(str(code) + "\n")
-    return 1
-
-
-def load(code, name):
-    """The program's module, run under this name."""
-    module = types.ModuleType(name)
-    module.__dict__.update(__builtins__=__builtins__, __file__=MAIN_NAME)
-    sys.modules[name] = module
-    exec(code, module.__dict__)
-    return module
-
-
-def find(module, name):
-    """`Solution().name`, or `name`."""
-    names = module.__dict__
-    if "Solution" in names and isinstance(getattr(names["Solution"], name, None), types.FunctionType):
-        return getattr(names["Solution"](), name)
-    if name not in names:
-        raise NameError("the program defines no %s" % name)
-    return names[name]
-
-
-def run_script(code, data):
-    sys.argv = [MAIN_NAME]
-    load(code, "__main__")
-
-
-def run_call(code, data):
-    name, arguments = marshal.loads(data)
-    result = find(load(code, "program"), name)(*arguments)
-    write_all(3, VALUES["encode"](result).encode())
-
-
-def run_service(code, data):
-    """Answer calls until the examiner has no more."""
-    function = find(load(code, "program"), marshal.loads(data))
-    while True:
-        request = read_frame(4)
-        if request is None:
-            return
-        try:
-            arguments, named = VALUES["decode"](request)
-            answer = VALUES["encode"](("returned", function(*arguments, **named)))
-        except BaseException as error:
-            answer = VALUES["encode"](("raised", type(error).__name__, str(error)[:200]))
-        write_frame(3, answer)
-
-
-def run_examiner(code, data):
-    check_function = find(load(code, "examiner"), "check")
-    check_function(call_program)
-
-
-def call_program(*arguments, **named):
-    """Stands in for the function under test, which runs in another sandbox."""
-    write_frame(3, VALUES["encode"]((arguments, named)))
-    text = read_frame(4)
-    if text is None:
-        raise RuntimeError("the program ended")
-    answer = VALUES["decode"](text)
-    if not isinstance(answer, tuple) or len(answer) not in (2, 3):
-        raise ValueError("the program sent no answer")
-    if answer[0] == "returned":
-        return answer[1]
-    kind = vars(__builtins__).get(answer[1]) if isinstance(answer[1], str) else None
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
-        kind = RuntimeError
-    raise kind(str(answer[2]))
-
-
-def read_exactly(descriptor, size):
-    data = b""
-    while len(data) < size:
-        chunk = os.read(descriptor, size - len(data))
-        if not chunk:
-            return None
-        data += chunk
-    return data
-
-
-def read_frame(descriptor):
-    """A text that the other side wrote; None where it has ended."""
-    header = read_exactly(descriptor, 4)
-    if header is None:
-        return None
-    size = int.from_bytes(header, "little")
-    if size > VALUES["max_frame"]:
-        raise ValueError("an answer of over %d bytes" % VALUES["max_frame"])
-    data = read_exactly(descriptor, size)
-    return None if data is None else data.decode("utf-8", "replace")
-
-
-def write_all(descriptor, data):
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def write_frame(descriptor, text):
-    data = text.encode()
-    write_all(descriptor, len(data).to_bytes(4, "little") + data)
-
-
-MODES = {"script": run_script, "call": run_call, "serve": run_service, "examine": run_examiner}
-VALUES = {}
-
-
-def main():
+def main() -> None:
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, int(sys.argv[1]))
-    setup, _ = receive(channel)
-    sys.path[:] = setup["path"]
-    if setup["values"]:
-        exec(marshal.loads(setup["values"]), VALUES)
-        VALUES["max_frame"] = setup["max_frame"]
-    setup["keeper"] = os.getpid()
+    fields, _ = receive(channel)
+    assert isinstance(fields, dict)
+    setup = Setup(fields)
+    sys.path[:] = setup.path
+    values: dict[str, object] = {"__name__": "values"}
+    if setup.values:
+        exec(marshal.loads(setup.values), values)
+    stage: dict[str, object] = {"__name__": "stage"}
+    exec(marshal.loads(setup.stage), stage)
+    stage.update(VALUES=values, MAX_FRAME=setup.max_frame)
     confine(setup)
     os.write(channel.fileno(), b"ready")
-    try:
-        Keeper(channel, setup).serve()
-    except OSError:
-        pass  # the host has gone
+    Keeper(channel, setup, stage).serve()
     os._exit(0)
 
 

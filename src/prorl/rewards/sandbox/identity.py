@@ -1,6 +1,8 @@
 """Stage 3, rewards: as whom a sandboxed program runs. Never as root."""
 
+import functools
 import os
+import secrets
 from pathlib import Path
 
 from prorl.rewards.sandbox.interface import SandboxUnavailable
@@ -8,7 +10,7 @@ from prorl.rewards.sandbox.interface import SandboxUnavailable
 SLOTS = 2
 """Sandboxes of one process that run at the same time: of a program and of its examiner."""
 HIGH_RANGE = (2**30, 2**23)
-"""First and count. Far above what anybody gives to people; enough for two of each process number."""
+"""First and count. Far above what anybody gives to people; enough for hardly any two processes to share one."""
 DYNAMIC_RANGE = (61184, 4336)
 """Kept free for this by convention; for a machine that knows only 65,536 users."""
 
@@ -25,11 +27,18 @@ def private_user(slot: int) -> int:
     """
     if not is_root():
         return 0
-    for first, count in (HIGH_RANGE, DYNAMIC_RANGE):
-        user = first + (SLOTS * os.getpid() + slot) % count
+    # Drawn, because containers that share a kernel may share process numbers; a user namespace has users of its own.
+    for first, count, number in ((*HIGH_RANGE, _drawn(os.getpid())), (*DYNAMIC_RANGE, os.getpid())):
+        user = first + (SLOTS * number + slot) % count
         if _is_mapped(user):
             return user
     raise SandboxUnavailable("this root has no other users (uid map): run as a user who is not root")
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn(pid: int) -> int:
+    """A number that stays the process's."""
+    return secrets.randbelow(HIGH_RANGE[1])
 
 
 def _is_mapped(user: int) -> bool:

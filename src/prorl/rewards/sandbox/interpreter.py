@@ -41,7 +41,7 @@ sources = json.load(sys.stdin)
 codes = {name: base64.b64encode(marshal.dumps(compile(text, name, "exec"))).decode() for name, text in sources.items()}
 print(json.dumps({"version": sys.version_info[:2], "path": [p for p in sys.path if p], "codes": codes}))
 """
-SOURCES = ("harness.py", "values.py")
+SOURCES = ("harness.py", "stage.py", "values.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ It owns the clock. It never looks into what programs print or return.
 """
 
 import contextlib
-import marshal
+import dataclasses
+import os
 import time
 from collections.abc import Iterator, Sequence
 
@@ -13,9 +14,12 @@ from prorl.rewards.sandbox.identity import private_user
 from prorl.rewards.sandbox.interface import Input, JobReport, Limits, Test, TestResult
 from prorl.rewards.sandbox.interpreter import Interpreter
 from prorl.rewards.sandbox.payload import sealed
-from prorl.rewards.sandbox.process import MARSHAL_VERSION, SandboxProcess
+from prorl.rewards.sandbox.process import SandboxProcess, marshalled
 from prorl.rewards.sandbox.scratch import scratch_folder
 from prorl.rewards.sandbox.trial import SANDBOX_ENDED, Trial
+
+PROGRAM_END_SECONDS = 0.3
+"""For a program to end when its examiner has."""
 
 
 class LocalSandbox:
@@ -42,7 +46,20 @@ class LocalSandbox:
         return JobReport(tuple(results), refusal, seconds, out_of_time=seconds >= limits.total_seconds)
 
     def examine(self, source: str, examiner: str, entry_point: str, limits: Limits) -> JobReport:
-        raise NotImplementedError
+        with (
+            self._process(limits, with_values=True) as process,
+            self._process(limits, with_values=True, slot=1) as judge,
+        ):
+            started = time.monotonic()
+            deadline = started + limits.total_seconds
+            refusal = compile_program(process, source, deadline)
+            results = []
+            if not refusal:
+                if trouble := compile_program(judge, examiner, deadline):
+                    raise ValueError(f"the examiner does not compile: {trouble}")
+                results.append(_examine(process, judge, entry_point, limits, deadline))
+            seconds = time.monotonic() - started
+        return JobReport(tuple(results), refusal, seconds, out_of_time=seconds >= limits.total_seconds)
 
     @contextlib.contextmanager
     def _process(self, limits: Limits, *, with_values: bool, slot: int = 0) -> Iterator[SandboxProcess]:
@@ -69,9 +86,29 @@ def _run_test(process: SandboxProcess, test: Test, limits: Limits, deadline: flo
     if isinstance(test, Input):
         mode, payload = "script", test.text.encode("utf-8", "surrogatepass")
     else:
-        mode, payload = "call", marshal.dumps((test.name, test.arguments), MARSHAL_VERSION)
+        mode, payload = "call", marshalled((test.name, test.arguments))
     with Trial(process, mode, payload, limits) as trial:
         return trial.wait(deadline)
+
+
+def _examine(
+    process: SandboxProcess, judge: SandboxProcess, entry_point: str, limits: Limits, deadline: float
+) -> TestResult:
+    """The examiner's result; the program's where that ended first and badly."""
+    payload = marshalled(entry_point)
+    with contextlib.ExitStack() as stack:
+        calls, answers = os.pipe(), os.pipe()
+        with contextlib.ExitStack() as ours:
+            for descriptor in (*calls, *answers):
+                ours.callback(os.close, descriptor)
+            program = stack.enter_context(Trial(process, "serve", payload, limits, (calls[0], answers[1])))
+            examination = stack.enter_context(Trial(judge, "examine", payload, limits, (answers[0], calls[1])))
+        result = examination.wait(deadline, program)
+        if result.status == "crashed":
+            ending = program.wait(min(deadline, time.monotonic() + PROGRAM_END_SECONDS))
+            if ending.status not in ("ok", "timeout"):
+                result = ending
+    return dataclasses.replace(result, output="")
 
 
 def _is_last(result: TestResult, deadline: float) -> bool:

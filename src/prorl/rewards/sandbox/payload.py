@@ -1,4 +1,4 @@
-"""Stage 3, rewards: what goes into a sandbox and what comes out: sealed files for the one, capped pipes for the other."""
+"""Stage 3, rewards: what goes into a sandbox, in sealed files, and what comes out of it, through capped pipes."""
 
 import contextlib
 import fcntl

@@ -25,6 +25,11 @@ MARSHAL_VERSION = 2
 """Every Python reads it."""
 
 
+def marshalled(message: object) -> bytes:
+    """For the harness. ValueError: it holds something that is no number, text, list or the like."""
+    return marshal.dumps(message, MARSHAL_VERSION)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How to start an interpreter. The number of its end of the channel is appended to `command`."""
@@ -75,7 +80,7 @@ class SandboxProcess:
         """Tell the harness; where it has gone, its next answer is missing."""
         self._idle = False
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self.channel, [marshal.dumps(message, MARSHAL_VERSION)], list(descriptors))
+            socket.send_fds(self.channel, [marshalled(message)], list(descriptors))
 
     def answer(self, seconds: float) -> str | None:
         """The harness's next line; empty where it has gone, None where it did not come in time."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 Machine = Literal["x86_64", "aarch64"]
 Role = Literal["program", "keeper", "launcher"]
-"""`program`: a test's process; `keeper`: the harness that forks it; `launcher`: what starts the harness's interpreter."""
+"""`program`: a test's process; `keeper`: the harness that forks it; `launcher`: what starts its interpreter."""
 
 MACHINES: tuple[Machine, ...] = ("x86_64", "aarch64")
 FIRST_MODERN = 424

@@ -6,12 +6,14 @@ import signal
 import time
 from collections.abc import Sequence
 
-from prorl.rewards.sandbox.interface import Limits, Status, TestResult
+from prorl.rewards.sandbox.interface import Limits, SandboxUnavailable, Status, TestResult
 from prorl.rewards.sandbox.payload import Capture, sealed
 from prorl.rewards.sandbox.process import SandboxProcess
 
 ERROR_TAIL_BYTES = 4096
 MAX_DETAIL = 200
+ANSWER_SECONDS = 1.0
+"""For an answer that has been announced."""
 SANDBOX_ENDED = "the sandbox ended"
 
 
@@ -24,6 +26,8 @@ class Trial:
         self.process = process
         self.output = Capture(limit=limits.output_bytes, keep=limits.output_bytes)
         self.errors = Capture(limit=limits.output_bytes, keep=ERROR_TAIL_BYTES, tail=True)
+        self.ending: TestResult | None = None
+        self._told = False
         self._started = time.monotonic()
         with sealed(payload) as descriptor:
             process.order(("test", mode), [descriptor, self.output.far_end, self.errors.far_end, *descriptors])
@@ -42,35 +46,42 @@ class Trial:
         """Whether it wrote more than it may."""
         return self.output.is_over or self.errors.is_over
 
-    def wait(self, deadline: float) -> TestResult:
-        """Until the test ends or has to."""
+    def wait(self, deadline: float, *others: "Trial") -> TestResult:
+        """Until the test ends or has to; meanwhile `others` are kept going."""
+        trials = {descriptor: trial for trial in (self, *others) for descriptor in trial.descriptors()}
         poll = select.poll()
-        channel = self.process.channel.fileno()
-        captures = {capture.descriptor: capture for capture in (self.output, self.errors)}
-        for descriptor in (channel, *captures):
+        for descriptor in trials:
             poll.register(descriptor, select.POLLIN)
-        told = False
-        while (remaining := deadline - time.monotonic()) > 0:
+        while self.ending is None and (remaining := deadline - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(1000 * remaining + 1):
-                if descriptor == channel:
-                    return self.result(self.process.answer(1.0))
-                captures[descriptor].read()
-                if not captures[descriptor].is_open or self.is_over:
+                if not trials[descriptor].handle(descriptor):
                     poll.unregister(descriptor)
-            if self.is_over and not told:
-                self.process.order(("end",))
-                told = True
-        return self.out_of_time()
+        return self.ending or TestResult("timeout", self.output.text, time.monotonic() - self._started)
 
-    def out_of_time(self) -> TestResult:
-        return TestResult("timeout", self.output.text, time.monotonic() - self._started)
+    def descriptors(self) -> list[int]:
+        """Where something can happen."""
+        return [self.process.channel.fileno(), self.output.descriptor, self.errors.descriptor]
 
-    def result(self, line: str | None) -> TestResult:
+    def handle(self, descriptor: int) -> bool:
+        """Take what came there. Whether more can come."""
+        if descriptor == self.process.channel.fileno():
+            self.ending = self._result(self.process.answer(ANSWER_SECONDS))
+            return False
+        capture = self.output if descriptor == self.output.descriptor else self.errors
+        capture.read()
+        if self.is_over and not self._told:
+            self.process.order(("end",))
+            self._told = True
+        return capture.is_open and not capture.is_over
+
+    def _result(self, line: str | None) -> TestResult:
         """What the harness's last word about the test means."""
         seconds = time.monotonic() - self._started
         self.output.drain()
         self.errors.drain()
         word, *fields = (line or "").split()
+        if word == "failed":
+            raise SandboxUnavailable(f"the sandbox cannot go on: {line}")
         if word != "done":
             return TestResult("crashed", self.output.text, seconds, SANDBOX_ENDED)
         reason, code = fields[1], os.waitstatus_to_exitcode(int(fields[0]))

@@ -106,13 +106,13 @@ def _check_depth(value: object) -> None:
     raise ValueError(f"nests over {MAX_DEPTH} deep")
 
 
-def _children(value: object) -> list:  # type: ignore[type-arg]
+def _children(value: object) -> list:
     if isinstance(value, dict):
         return [*value, *value.values()]
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
 
 
-def _untag(pairs: list) -> object:  # type: ignore[type-arg]
+def _untag(pairs: list) -> object:
     if len(pairs) != 1 or pairs[0][0] not in _READERS:
         raise ValueError("an object without a known tag")
     tag, body = pairs[0]
@@ -164,13 +164,13 @@ def _read_bytes(body: object) -> object:
     return bytes.fromhex(body)
 
 
-def _items(body: object) -> list:  # type: ignore[type-arg]
+def _items(body: object) -> list:
     if not isinstance(body, list):
         raise ValueError("no list of items")
     return body
 
 
-def _hashable(items: list) -> list:  # type: ignore[type-arg]
+def _hashable(items: list) -> list:
     hashes = sorted(map(hash, items))
     if any(first == last for first, last in zip(hashes, hashes[MAX_EQUAL_HASHES:])):  # noqa: B905 - Python 3.9
         raise ValueError("too many items with one hash")
