@@ -6,12 +6,13 @@
 import logging
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,7 +32,8 @@ from prorl.prompts.sources import is_missing, no_such_file
 from prorl.prompts.template import Template
 from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
-from prorl.rewards.verifier import VerifierPool
+from prorl.rewards.readiness import check_rows, needed_verifiers, require_sandbox
+from prorl.rewards.verifier import Reading, VerifierPool
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.generate_engine import GenerateEngine
 from prorl.rollouts.torch_engine import TorchEngine
@@ -48,12 +50,14 @@ class PhaseParts:
     config: Config
     template: Template
     engine: Engine
-    verifiers: VerifierPool
+    verifiers: tuple[VerifierPool, ...]
+    """By reading; the first is trained on."""
     problems: list[Prompt]
     pool: Pool
 
     def close(self) -> None:
-        self.verifiers.close()
+        for verifiers in self.verifiers:
+            verifiers.close()
         self.engine.close()
 
 
@@ -91,16 +95,35 @@ def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
 ENGINES: dict[str, Callable[[LoadedModel, Config], Engine]] = {"torch": _torch_engine, "generate": _generate_engine}
 
 
-def make_verifiers(config: Config, reading: Literal["strict", "tolerant"] = "strict") -> VerifierPool:
-    """The recipe's verifier processes."""
-    options = config.reward
-    return VerifierPool(
-        reading=reading,
+def make_verifiers(config: Config, prompts: Iterable[Prompt], reading: Reading) -> VerifierPool:
+    """The recipe's verifier processes, ready for prompts of these kinds. UserError: nobody can judge one of them."""
+    options, kinds = config.reward, list(prompts)
+    needed = needed_verifiers(kinds, options.functions)
+    if "code" in needed:
+        require_sandbox(options.sandbox)
+    pool = VerifierPool(
         workers=options.workers,
         timeout_seconds=options.timeout_seconds,
         memory_mb=options.memory_mb,
         functions=options.functions,
+        reading=reading,
+        preload=needed,
+        sandbox=options.sandbox,
     )
+    try:
+        for prompt in kinds:
+            pool.spec_of(prompt)
+    except UserError:
+        pool.close()
+        raise
+    return pool
+
+
+def _readings(config: Config) -> tuple[Reading, ...]:
+    """The reading that is trained on, and the other one where it is to be logged."""
+    first: Reading = "tolerant" if config.reward.reading == "tolerant" else "strict"
+    other: Reading = "strict" if first == "tolerant" else "tolerant"
+    return (first, other) if config.reward.log_other_reading else (first,)
 
 
 def missing_files(run: Run) -> dict[str, str]:
@@ -139,7 +162,7 @@ def _refuse_too_long(problems: Sequence[Prompt], template: Template, config: Con
 
 def open_data(
     loaded: LoadedModel, config: Config, seed: int, held_out: frozenset[str]
-) -> tuple[Stream, Template, VerifierPool]:
+) -> tuple[Stream, Template, tuple[VerifierPool, ...]]:
     """The phase's stream at its start, its template and its verifiers; refused here if they do not fit its data."""
     stream = open_stream(config, seed, held_out)
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
@@ -147,13 +170,11 @@ def open_data(
     if config.evaluation.every:
         check_problems(validation_problems(config), config.evaluation.domain_weights)
     _refuse_too_long(problems, template, config)
-    verifiers = make_verifiers(config)
-    try:
-        for prompt in (*stream.kinds(), *problems):
-            verifiers.spec_of(prompt)
-    except UserError:
-        verifiers.close()
-        raise
+    check_rows((*stream.rows(), *problems), config.reward.functions)
+    kinds = (*stream.kinds(), *problems)
+    with ExitStack() as opened:
+        verifiers = tuple(opened.enter_context(make_verifiers(config, kinds, reading)) for reading in _readings(config))
+        opened.pop_all()
     return stream, template, verifiers
 
 
@@ -211,7 +232,7 @@ class Parts:
             parts.problems,
             parts.engine,
             parts.template,
-            parts.verifiers,
+            parts.verifiers[0],
             config,
             seed=self.run.train.seed,
             progress=self.progress,
@@ -289,7 +310,8 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     held_out = held_out_texts(run)
     for later in run.phases[1:]:
-        open_data(loaded, later, run.train.seed, held_out)[-1].close()  # what is wrong is said now, not after days
+        for verifiers in open_data(loaded, later, run.train.seed, held_out)[-1]:
+            verifiers.close()  # what is wrong is said now, not after days
     phase = open_phase(loaded, config, run.train.seed, held_out, sampling)
     return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base, held_out)
 

@@ -121,9 +121,11 @@ def _count(
     """Counts by the last phase's options; those before it have trained too."""
     *before, config = phases
     template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
-    with make_verifiers(config) as strict, make_verifiers(config, reading="tolerant") as tolerant:
+    problems = boundary_problems(config, before)
+    kinds = [problem.prompt for problem in problems]
+    with make_verifiers(config, kinds, "strict") as strict, make_verifiers(config, kinds, "tolerant") as tolerant:
         return count_answers(
-            boundary_problems(config, before),
+            problems,
             engine,
             template,
             [strict, tolerant],

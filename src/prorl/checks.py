@@ -63,6 +63,15 @@ def _domains(config: Config) -> Iterator[str]:
             yield f"reward.functions.{key_text(domain)} = {literal(function)}: must be module:function"
 
 
+def _sandbox(config: Config) -> Iterator[str]:
+    sandbox = config.reward.sandbox
+    if sandbox not in ("auto", "landlock", "bubblewrap", "unsafe") and not sandbox.startswith(("http://", "https://")):
+        yield (
+            f"reward.sandbox = {literal(sandbox)}: must be auto, landlock, bubblewrap, unsafe or the URL of a Sandbox "
+            "Fusion server"
+        )
+
+
 def _lengths(config: Config) -> Iterator[str]:
     response = config.rollouts.max_response_tokens
     buffer, budget = config.reward.soft_buffer_tokens, config.rollouts.token_budget
@@ -118,7 +127,15 @@ def _divergence(config: Config) -> Iterator[str]:
             yield f"{key} = {bound} needs the KL to the reference: set loss.kl_coefficient above 0"
 
 
-RULES: tuple[Callable[[Config], Iterator[str]], ...] = (_data, _domains, _lengths, _update, _validation, _divergence)
+RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
+    _data,
+    _domains,
+    _sandbox,
+    _lengths,
+    _update,
+    _validation,
+    _divergence,
+)
 
 
 def _phases(run: Run) -> Iterator[str]:

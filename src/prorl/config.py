@@ -33,7 +33,7 @@ class Model:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     source: str = option("mini")
-    """`mini` (built in) or a JSON Lines file of prompt rows."""
+    """A built-in suite (`mini`, `procedural`; `_hard` for the levels above), or a file of rows (.jsonl, .parquet)."""
     weight: float = option(1.0, low=0.0)
     """Share of the stream, relative to the other sources."""
     domain: str = option("")
@@ -108,6 +108,12 @@ class Reward:
     """Address space of a verifier process."""
     functions: dict[str, str] = option({})
     """Reward functions of your own by domain: `{math = "my_rewards:score"}` (TRL's or verl's signature)."""
+    sandbox: str = option("auto")
+    """Where programs run: auto, landlock, bubblewrap, the URL of a Sandbox Fusion server, or unsafe (no isolation)."""
+    reading: str = option("strict", choices=("strict", "tolerant"))
+    """How built-in verifiers read an answer: in the form asked for, or tolerant of the form."""
+    log_other_reading: bool = option(False)
+    """Judge every training rollout by the other reading too, and log its scores as `score_other/`."""
     truncation: str = option("zero", choices=("zero", "mask", "soft", "none"))
     """What a truncated response earns: score 0, out of loss and statistics, DAPO's linear buffer, or its score."""
     soft_buffer_tokens: int = option(0, low=0)

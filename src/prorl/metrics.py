@@ -26,6 +26,8 @@ METRICS: dict[str, str] = {
     "phase": "Index of the phase in force, from 0.",
     "score/mean": "Mean verifier score of the step's rollouts, flat groups included, before shaping and filter.",
     "score/<domain>": "The same, of one domain's prompts.",
+    "score_other/mean": "Mean score by the other reading (`reward.log_other_reading`); nothing is trained on it.",
+    "score_other/<domain>": "The same, of one domain's prompts.",
     "reward/mean": "Mean reward of the trained rollouts: the score after truncation and length terms.",
     "validation/mean": "Weighted blend of the validation scores over domains: the number that resets look at.",
     "validation/<domain>": "Validation score of one domain: mean over its families.",

@@ -6,7 +6,7 @@ groups are looked at in stream order after all of them are scored. Verification 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Tally:
     verifier_error: str = ""
     outcomes: Counter[str] = field(default_factory=Counter)
     scores: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    other_scores: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: dict[str, float] = field(default_factory=lambda: {"rollout": 0.0, "reward": 0.0})
 
 
@@ -63,11 +64,12 @@ class Pool:
         stream: Stream,
         template: Template,
         engine: Engine,
-        verifiers: VerifierPool,
+        verifiers: Sequence[VerifierPool],
         *,
         seed: int,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
+        """The first of `verifiers` gives the scores that are trained on; a second one's are logged."""
         self._stream, self._template = stream, template
         self._engine, self._verifiers, self._seed, self._progress = engine, verifiers, seed, progress
         self._acceptance = dict.fromkeys(stream.domains, _FIRST_ACCEPTANCE)
@@ -93,8 +95,9 @@ class Pool:
                 f"step {step}: {len(kept)} of {wanted} informative groups after {tally.rounds} rounds and "
                 f"{tally.tokens} tokens; raise filter.max_rounds or set filter.on_exhausted = train"
             )
-        timeouts = tuple(self._verifiers.timeouts)
-        self._verifiers.timeouts.clear()
+        timeouts = tuple(self._verifiers[0].timeouts)
+        for pool in self._verifiers:
+            pool.timeouts.clear()
         return Filled(tuple(kept[:wanted]), _metrics(tally, len(kept), wanted), timeouts, tally.verifier_error)
 
     def _num_to_draw(self, missing: int, config: Config) -> int:
@@ -119,10 +122,14 @@ class Pool:
         fitting = {p: t for p, t in tokens.items() if len(t) <= config.data.max_prompt_tokens}
         tally.too_long += len(tokens) - len(fitting)
         requests = [self._request(position, fitting[position], config) for position in fitting]
-        judge = Judge(self._engine, self._template, [self._verifiers], self._progress)
-        groups = [_group(item) for item in judge.run(requests, drawn)]
+        judge = Judge(self._engine, self._template, self._verifiers, self._progress)
+        judged = judge.run(requests, drawn)
+        groups = [_group(item) for item in judged]
         tally.seconds["rollout"] += judge.seconds_rollout
         tally.seconds["reward"] += judge.seconds_reward
+        for item in judged:
+            for other in item.scores[1:]:
+                tally.other_scores[item.prompt.domain] += [s.value for s in other if s.outcome != "error"]
         accepted: dict[str, list[bool]] = defaultdict(list)
         for group in groups:
             self._count(group, tally)
@@ -208,9 +215,11 @@ def _metrics(tally: Tally, informative: int, wanted: int) -> dict[str, float]:
         metrics["truncated_fraction"] = tally.truncated / tally.rollouts
         for outcome, count in sorted(tally.outcomes.items()):
             metrics[f"outcomes/{outcome}"] = count / tally.rollouts
-    for domain, scores in sorted(tally.scores.items()):
-        metrics[f"score/{domain}"] = math.fsum(scores) / len(scores)
-    everything = [score for scores in tally.scores.values() for score in scores]
-    if everything:
-        metrics["score/mean"] = math.fsum(everything) / len(everything)
+    for name, by_domain in (("score", tally.scores), ("score_other", tally.other_scores)):
+        for domain, scores in sorted(by_domain.items()):
+            if scores:
+                metrics[f"{name}/{domain}"] = math.fsum(scores) / len(scores)
+        everything = [score for scores in by_domain.values() for score in scores]
+        if everything:
+            metrics[f"{name}/mean"] = math.fsum(everything) / len(everything)
     return metrics

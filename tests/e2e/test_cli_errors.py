@@ -106,16 +106,16 @@ def test_options(refused, override):
 
 
 WRONG_DATA = {
-    '[{source = "mini", tasks = ["sorting"]}]': "tasks = sorting: not in the mini suite; it has add, run,",
+    '[{source = "mini", tasks = ["sorting"]}]': "tasks = sorting: not in mini; it has add, run,",
     '[{source = "mini", min_level = 40}]': "no level of mini lies between 40 and",
     '[{source = "mini", min_level = 4, max_level = 3}]': "min_level = 4: must be at most its max_level (3)",
     '[{source = "rows.jsonl"}]': "rows.jsonl:2: prompt must be a text or a list of",
-    '[{source = "unknown.jsonl"}]': "no verifier 'chess': must be one of mini, or name a function in reward.functions",
+    '[{source = "unknown.jsonl"}]': "no verifier 'chess': must be one of code, instruction, logic, math, mini, stem, or name a function in",
     '[{source = "long.jsonl", domain = "logic"}]': (
         "data.max_prompt_tokens = 48: the evaluation problem long has 60 tokens; raise the limit"
     ),
     '[{source = "few.jsonl"}]': "problems in a row are held out for evaluation",
-    '[{source = "nowhere.jsonl"}]': "source = nowhere.jsonl: no such file; use mini, mini_hard or a .jsonl file",
+    '[{source = "nowhere.jsonl"}]': "source = nowhere.jsonl: no such file; use mini, mini_hard, procedural,",
     '[{source = ""}]': 'data.sources[0].source = "": must be mini or a JSON Lines file',
     '[{sorce = "mini"}]': "did you mean source?",
 }
@@ -274,7 +274,7 @@ def test_a_reset_request_that_cannot_be_left(refused, tmp_path):
 
 
 def test_verify(refused):
-    assert "no verifier 'chess': must be one of mini" in refused("verify", "--domain", "chess")
+    assert "verify --domain chess: must be one of math, code, stem" in refused("verify", "--domain", "chess")
     assert "--workers must be at least 1" in refused("verify", "--domain", "mini", "--workers", "0")
     assert "--timeout above 0" in refused("verify", "--domain", "mini", "--timeout", "0")
     assert "--timeout above 0" in refused("verify", "--domain", "mini", "--timeout", "nan")
@@ -282,9 +282,9 @@ def test_verify(refused):
 
 
 def test_data_show(refused):
-    assert "data show maxi: must be one of mini, mini_hard, mini-base" in refused("data", "show", "maxi")
+    assert "data show maxi: must be one of mini, mini_hard, procedural, procedural_hard, mini-base" in refused("data", "show", "maxi")
     assert "only mini-base has a folder" in refused("data", "show", "mini", "--path")
-    assert "tasks = chess: not in the mini suite" in refused("data", "show", "mini", "--task", "chess")
+    assert "tasks = chess: not in mini;" in refused("data", "show", "mini", "--task", "chess")
     assert "no level of mini lies between 99 and 99" in refused("data", "show", "mini", "--level", "99")
     assert "--count must be at least 1" in refused("data", "show", "mini", "--count", "0")
     assert "invalid int value: 'x'" in refused("data", "show", "mini", "--seed", "x")

@@ -127,6 +127,10 @@ REFUSED = [
         "reward.soft_buffer_tokens = 64: must be above 0 and below rollouts.max_response_tokens (64)"
         ' for reward.truncation = "soft"',
     ),
+    (
+        "reward.sandbox=docker",
+        'reward.sandbox = "docker": must be auto, landlock, bubblewrap, unsafe or the URL of a Sandbox Fusion server',
+    ),
     ("evaluation.every=0", "reset.patience = 3 needs validation: set evaluation.every"),
     (
         "reset.max_kl=0.5;loss.kl_coefficient=0",

@@ -46,7 +46,7 @@ def make_pool(config, verifiers, script, *, order=0):
     """`script`: what the rollouts of each position say, one letter each; or a function of position and index."""
     say = script if callable(script) else lambda position, index: script.get(position, FAILED)[index]
     engine = ScriptedEngine(say, order)
-    pool = Pool(Stream(config.data, config.filter, seed=0), template(), engine, verifiers, seed=5)
+    pool = Pool(Stream(config.data, config.filter, seed=0), template(), engine, [verifiers], seed=5)
     return pool, engine
 
 
@@ -329,3 +329,19 @@ def test_prompts_of_the_mini_suite_reach_their_verifier(verifiers):
     filled = fill(config, verifiers, lambda position, index: answers[position] if index == 2 else "x")
     assert [values(group) for group in filled.groups] == [[0.0, 0.0, 1.0, 0.0]] * 4
     assert filled.metrics["score/logic"] == 0.25
+
+
+def test_the_other_reading_is_logged_and_never_trained_on(source, verifiers, tmp_path):
+    path = tmp_path / "other.py"
+    path.write_text("def half(prompt, response): return 0.5")
+    functions = {"a": f"{path}:half"}
+    config = make_config(source)
+    with VerifierPool(workers=1, timeout_seconds=30.0, memory_mb=512, functions=functions) as other:
+        engine = ScriptedEngine(lambda position, index: REFILL.get(position, FAILED)[index], 0)
+        stream = Stream(config.data, config.filter, seed=0)
+        both = Pool(stream, template(), engine, [verifiers, other], seed=5).fill(1, config)
+    alone = fill(config, verifiers, REFILL)
+    assert positions(both) == positions(alone)
+    assert [values(group) for group in both.groups] == [values(group) for group in alone.groups]
+    added = {"score_other/a": 0.5, "score_other/mean": 0.5}
+    assert timeless(both.metrics) == timeless(alone.metrics) | added

@@ -219,8 +219,9 @@ def test_training_without_the_data_is_refused_in_one_line(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == (
-        "prorl: data.sources: source = data/deepscaler.jsonl: no such file; use mini, mini_hard or a .jsonl file "
-        "(10 files are missing); docs/paper_recipe.md describes the files of the paper's recipes\n"
+        "prorl: data.sources: source = data/deepscaler.jsonl: no such file; use mini, mini_hard, procedural, "
+        "procedural_hard or a .jsonl or .parquet file (10 files are missing); `prorl data prepare prorl` makes those of "
+        "the paper's recipes (docs/datasets.md)\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import torch
 
 from prorl.models import mini_base_path
+from prorl.rewards.sandbox.select import survey
 from prorl.rewards.verifier import VerifierPool
+
+TASK_MODULES = ("math_verify", "pint", "reasoning_gym", "langdetect", "pyarrow")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         ("vllm", "installed" if importlib.util.find_spec("vllm") else "not installed (the torch engine needs none)"),
         ("base model", str(mini_base_path()) if (mini_base_path() / "config.json").is_file() else "MISSING"),
         ("verifiers", _verifiers()),
-        ("sandbox", "none: the code domain with its sandbox is not part of this version"),
+        ("tasks", _tasks()),
+        *_sandboxes(),
     ]
     for name, text in lines:
         sys.stdout.write(f"{name:<12}{text}\n")
@@ -47,6 +51,26 @@ def _gpu() -> str:
         return "none: everything runs on the CPU"
     names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return ", ".join(f"{p.name} ({p.total_memory / 2**30:.0f} GiB)" for p in names)
+
+
+def _tasks() -> str:
+    """The libraries of the real domains' verifiers."""
+    found = {name: importlib.util.find_spec(name) is not None for name in TASK_MODULES}
+    missing = [name for name, there in found.items() if not there]
+    if missing:
+        return f"without {', '.join(missing)}: pip install 'prorl[tasks]' for math, STEM, logic, instruction data"
+    return f"{', '.join(TASK_MODULES)} are installed"
+
+
+def _sandboxes() -> list[tuple[str, str]]:
+    """Where programs of the code domain would run, and why."""
+    found = survey()
+    chosen = next((name for name, usable, _ in found if usable), "")
+    first = f"programs run in {chosen}" if chosen else "none: the code domain is refused; reward.sandbox names others"
+    notes = [
+        f"{name}: {'passes its test, ' if usable else 'cannot be used: '}{reason}" for name, usable, reason in found
+    ]
+    return [("sandbox", first), *(("", note) for note in notes)]
 
 
 def _verifiers() -> str:

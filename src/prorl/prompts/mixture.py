@@ -5,7 +5,7 @@ so any stretch of the stream holds each domain's share. Which prompt stands wher
 it and the lanes, all of it in `state_dict`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prorl.config import Data, Filter
@@ -45,6 +45,10 @@ class Stream:
     def kinds(self) -> list[Prompt]:
         """A prompt of each kind of verification that the stream can bring."""
         return [prompt for prompts in self._sets for prompt in prompts.kinds()]
+
+    def rows(self) -> Iterator[Prompt]:
+        """Every prompt of a file that the stream can bring."""
+        return (prompt for prompts in self._sets for prompt in prompts.rows())
 
     @property
     def shares(self) -> dict[str, float]:

@@ -121,9 +121,8 @@ def no_such_file(section: str, name: str, count: int = 1) -> UserError:
     """The refusal of a file that is not there, one of `count`."""
     more = f" ({count} files are missing)" if count > 1 else ""
     return UserError(
-        f"{section}.sources: source = {name}: no such file; use {', '.join(SUITES)} or a .jsonl or "
-        f".parquet file{more}; "
-        "docs/paper_recipe.md describes the files of the paper's recipes"
+        f"{section}.sources: source = {name}: no such file; use {', '.join(SUITES)} or a .jsonl or .parquet "
+        f"file{more}; `prorl data prepare prorl` makes those of the paper's recipes (docs/datasets.md)"
     )
 
 
