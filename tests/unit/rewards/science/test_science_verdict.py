@@ -12,6 +12,7 @@ import pytest
 
 from prorl.records import Prompt
 from prorl.rewards.science.conversion import measure
+from prorl.rewards.science.expressions import is_expression
 from prorl.rewards.science.markup import plain
 from prorl.rewards.science.numerals import read_numeral
 from prorl.rewards.science.options import read_options
@@ -247,3 +248,16 @@ def test_alternatives_only_where_they_are_clear():
     assert alternatives("either glucose or dextrose") == ("either glucose or dextrose",)
     assert alternatives("glucose or the sugar of fruit") == ("glucose or the sugar of fruit",)
     assert alternatives("adenosine triphosphate (ATP)")[1:] == ("adenosine triphosphate", "ATP")
+
+
+def test_long_answers_are_not_read():
+    assert verify(row("5"), "\\boxed{5" + " " * 998 + "}").outcome == "correct"
+    assert verify(row("5"), "\\boxed{5" + " " * 1000 + "}").outcome == "unparsable"
+
+
+def test_words_are_no_expressions():
+    assert is_expression(r"\frac{1}{2}mv^2")
+    assert is_expression("v = at")
+    assert not is_expression("Mars-Arms = 3")
+    assert not is_expression(r"\text{total mass} + x")
+    assert not is_expression("mitochondria")
