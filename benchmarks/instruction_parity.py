@@ -59,7 +59,11 @@ def _is_prompt_alone(text: str, arguments: Mapping[str, Any]) -> bool:
     return any(part.startswith(prompt) and not re.search(r"\w", part[len(prompt) :]) for part in parts)
 
 
-_PATTERN = ("a keyword is a pattern to lm-eval: C++ raises, e.g. matches more", _is_pattern)
+_PATTERN = ("a keyword is a pattern to lm-eval: C++ matches CC, e.g. matches edge", _is_pattern)
+_CAPITALS = (
+    "lm-eval has langdetect read capitals, which it takes for another language",
+    lambda text, _: any(part.isupper() for part in loose_texts(text)),
+)
 _BRIEF = ("lm-eval takes langdetect's first guess for a few words, or any language for no letters", _is_short)
 
 REASONS: dict[str, tuple[tuple[str, Applies], ...]] = {
@@ -75,11 +79,12 @@ REASONS: dict[str, tuple[tuple[str, Applies], ...]] = {
     "language:response_language": (
         ("lm-eval has no name for Dutch and raises", lambda _, given: given["language"] == "nl"),
         _BRIEF,
+        _CAPITALS,
         ("ours: most letters are of the language's own script", _is_own_script),
     ),
     "change_case:english_capital": (
         _BRIEF,
-        ("lm-eval has langdetect read capitals, which it takes for German and others", _holds(r"[A-Z]{3}")),
+        _CAPITALS,
     ),
     "change_case:english_lowercase": (_BRIEF,),
     "length_constraints:number_sentences": (

@@ -1,8 +1,10 @@
 """Stage 3, rewards: words, sentences and paragraphs of a text, in time linear in its length. Judges nothing."""
 
 import re
+import unicodedata
 
-_WORD = re.compile(r"\w+")
+_ACCENTS = "".join(chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code)).startswith("M"))
+_WORD = re.compile(rf"\w[\w{_ACCENTS}]*")
 _CAPITAL_TOKEN = re.compile(r"[^\W_]+(?:[-'’.&/_]+[^\W_]+)*")
 _BLANK_LINE = re.compile(r"\n\s*\n")
 # A run of terminators starts a match once, at its first character: else a long run costs its square.
@@ -24,7 +26,7 @@ BEFORE_NUMBER = frozenset({"no", "nos", "fig", "figs", "vol", "p", "pp", "ch", "
 
 
 def num_words(text: str) -> int:
-    """Runs of letters, digits and underscores, as IFEval counts them: `don't` is two."""
+    """Runs of letters, with their accents and vowel signs, digits and underscores: `don't` is two, as in IFEval."""
     return sum(1 for _ in _WORD.finditer(text))
 
 

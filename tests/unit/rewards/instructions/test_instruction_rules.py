@@ -217,6 +217,7 @@ def test_sentences(text, count):
         ("DON'T U.S. AND/OR", 6, 3),
         ("snake_case MAX_SIZE", 2, 1),
         ("Ça VA été 12", 4, 1),
+        ("हाँ है e\u0301te\u0301 ะ", 4, 0),
         ("", 0, 0),
     ],
 )
