@@ -17,7 +17,7 @@ from prorl.rewards.mathematics.nodes import Node, Refused, Unreadable
 DIGITS = 50
 MAX_PEAK = 1_000
 """Decimal digits before or after the point of an intermediate value."""
-MAX_WORK = 100_000
+MAX_WORK = 30_000
 """Functions times digits, over one evaluation."""
 SPARE_DIGITS = 10
 

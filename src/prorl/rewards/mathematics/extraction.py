@@ -67,7 +67,10 @@ def _phrase(tail: str) -> str | None:
     matches = list(_PHRASE.finditer(tail))
     if not matches:
         return None
-    rest = tail[matches[-1].end() :].split("\n", 1)[0]
+    rest = tail[matches[-1].end() :].lstrip().split("\n", 1)[0]
+    math = list(_MATH.finditer(rest))
+    if len(math) == 1 and math[0].start() == 0:
+        return math[0].group(1) or math[0].group(2)
     rest = re.split(r"[.;!?](?:\s|$)", rest, maxsplit=1)[0]
     return rest.strip(" *_") or None
 

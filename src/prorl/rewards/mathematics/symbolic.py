@@ -24,6 +24,8 @@ _COMMANDS = {
     r"\beta", r"\gamma", r"\delta", r"\theta", r"\lambda", r"\mu", r"\phi", r"\omega", r"\mathbb", r"\to",
     r"\overline", r"\subset", r"\subseteq", r"\emptyset", r"\vee", r"\wedge", r"\lor", r"\land",
 }  # fmt: skip
+_EQUATIONS = ("=", "<", ">", r"\le", r"\leq", r"\ge", r"\geq", r"\ne", r"\neq")
+_DIVISIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\div", "/")
 _FOREIGN_MARKS = ("!", "$", "'", "%", "&", "^")
 
 for _module in (grader, parser):
@@ -52,6 +54,8 @@ def _check(text: str) -> None:
         _check_token(token)
     if any(one.kind == two.kind == "number" for one, two in itertools.pairwise(tokens)):
         raise Unreadable("two numbers side by side")
+    if any(token.text in _EQUATIONS for token in tokens) and any(token.text in _DIVISIONS for token in tokens):
+        raise Unreadable("an equation with fractions, which it would try to solve")
 
 
 def _balanced(tokens: list[Token]) -> bool:
