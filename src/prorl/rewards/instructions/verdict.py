@@ -15,6 +15,8 @@ from prorl.rewards.instructions.rules import follows, follows_loosely
 
 MAX_CHARACTERS = 1 << 17
 """Of an answer: 32,000 tokens of English. A loose reading tries every rule on eight texts of this length."""
+MIN_ECHO = 0.8
+"""Share of the prompt."""
 _WORD = re.compile(r"\w")
 
 
@@ -32,11 +34,11 @@ def _answer(prompt: Prompt, response: str) -> str | Score:
 
 
 def _is_echo(text: str, prompt: str) -> bool:
-    """Nothing but the prompt, once or more, or the greater part of it: it holds the very words that it asks for."""
+    """Nothing but the prompt, once or more, or most of it: it holds the very words that it asks for."""
     text, prompt = (" ".join(part.lower().split()) for part in (text, prompt))
     if not prompt:
         return False
-    return (2 * len(text) > len(prompt) and text in prompt) or not _WORD.search(text.replace(prompt, ""))
+    return (len(text) > MIN_ECHO * len(prompt) and text in prompt) or not _WORD.search(text.replace(prompt, ""))
 
 
 def _judge(prompt: Prompt, text: str, followed: Callable[[str, Instruction], bool]) -> Score:

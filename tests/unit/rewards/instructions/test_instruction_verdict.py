@@ -95,6 +95,7 @@ def test_an_echo_of_the_prompt_scores_nothing():
             assert judge(prompt, echo) == Score(0.0, "wrong", "only repeats the prompt"), echo
     assert verify(prompt, f"{text} The sea is blue.").value == 1.0
     assert verify(prompt, "<<a title>>").value == 1.0
+    assert verify(row(*TWO, text="Say <<hi>> now"), "<<hi>>").value == 1.0
 
 
 @pytest.mark.parametrize("rule", ARGUMENTS)
