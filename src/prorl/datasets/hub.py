@@ -1,6 +1,6 @@
 """Stage 1, data sets: where the files of a source are: in a folder, or on the hub, from which they are downloaded.
 
-A download that was interrupted goes on where it stopped; files that are in the hub's cache are not loaded again.
+Downloads are those of the hub's own client: it tries again, and does not load a file again that is in its cache.
 """
 
 import re

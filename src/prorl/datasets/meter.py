@@ -21,9 +21,10 @@ class Meter:
 
     def progress(self, text: str) -> None:
         """Say where the work is, unless that was said a moment ago."""
-        if self._clock() - self._last < self._spacing:
+        now = self._clock()
+        if now - self._last < self._spacing:
             return
-        self._last = self._clock()
+        self._last = now
         if not self._is_terminal:
             self._write(text + "\n")
             return

@@ -79,11 +79,10 @@ def _dataset(request: Request) -> Dataset:
 
 def _prepare_one(request: Request, dataset: Dataset, out: Path, manifest: Path, meter: Meter) -> Entry:
     """Make one file and put its entry into the manifest."""
-    located = _locate(request, dataset, meter)
     options = replace(request.options, against=_suites(request, dataset, out))
     job = Job(
         dataset=dataset,
-        located=located,
+        located=_locate(request, dataset, meter),
         out=out,
         options=options,
         workers=request.workers,
