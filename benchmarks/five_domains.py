@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hostile_answers import hostile
-from prorl.datasets.reasoning_gym import generate_rows
 from record import finish, options_parser, run, whole_number
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from prorl import assembly
+from prorl.datasets.reasoning_gym import generate_rows
 from prorl.errors import UserError
 from prorl.recipe import load_run
 from prorl.records import Prompt

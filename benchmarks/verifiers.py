@@ -17,10 +17,10 @@ from statistics import fmean
 from typing import Any
 
 from hostile_answers import JUNK
-from prorl.datasets.reasoning_gym import generate_rows
 from record import finish, options_parser, run, whole_number
 
 from prorl.config import Source
+from prorl.datasets.reasoning_gym import generate_rows
 from prorl.errors import UserError
 from prorl.prompts import suites
 from prorl.prompts.sources import parse_row
