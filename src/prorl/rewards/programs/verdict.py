@@ -17,18 +17,13 @@ from prorl.rewards.programs.comparison import same_text, same_value
 from prorl.rewards.programs.extraction import strict_program, tolerant_program
 from prorl.rewards.programs.limits import time_limit_seconds
 from prorl.rewards.programs.problems import Asserting, Examining, Printing, Problem, Returning, read_problem
+from prorl.rewards.programs.usual_imports import with_usual_imports
 from prorl.rewards.sandbox.interface import Call, Input, JobReport, Limits, SandboxUnavailable, Test, TestResult
 from prorl.rewards.sandbox.select import worker_sandbox
 from prorl.rewards.sandbox.values import decode
 
 RIGHT = Score(1.0, "correct")
 LATE: tuple[str, ...] = ("timeout", "skipped")
-PREAMBLE = (
-    "from bisect import *; from collections import *; from functools import *; from heapq import *; "
-    "from itertools import *; from typing import *; from math import ceil, comb, floor, gcd, inf, sqrt; "
-    "import bisect, collections, functools, heapq, itertools, math, operator, random, re, string, sys\n"
-)
-"""Before a `class Solution`, whose usual home imports these; no name in it hides a built-in one."""
 
 
 def judge(prompt: Prompt, source: str) -> Score:
@@ -43,7 +38,7 @@ def judge(prompt: Prompt, source: str) -> Score:
     except UnicodeEncodeError:
         return Score(0.0, "wrong", "does not compile: half of a surrogate pair")
     try:
-        return _judge(problem, source, limits)
+        return _judge(problem, with_usual_imports(source), limits)
     except SandboxUnavailable as error:
         return fault(f"sandbox: {error}")
 
@@ -55,7 +50,7 @@ def _judge(problem: Problem, source: str, limits: Limits) -> Score:
     if isinstance(problem, Returning):
         calls = [Call(problem.name, arguments) for arguments in problem.arguments]
         checks = [partial(_returns_one_of, values) for values in problem.expected]
-        return _run(_with_imports(source), calls, checks, limits)
+        return _run(source, calls, checks, limits)
     if isinstance(problem, Examining):
         report = worker_sandbox().examine(source, problem.examiner, problem.entry_point, limits)
         return _score(report, [result.status == "ok" for result in report.results], 1)
@@ -93,10 +88,10 @@ def _is_late(report: JobReport) -> bool:
 
 def _score(report: JobReport, passed: Sequence[bool], count: int, results: Sequence[TestResult] = ()) -> Score:
     """The fraction passed, 0 for a program that is late. The detail never tells what was expected."""
-    if report.compile_error:
-        return Score(0.0, "wrong", f"does not compile: {report.compile_error}")
     if _is_late(report):
         return Score(0.0, "timeout", "the time limit of all tests together is over")
+    if report.compile_error:
+        return Score(0.0, "wrong", f"does not compile: {report.compile_error}")
     number = sum(passed)
     if number == count:
         return RIGHT
@@ -121,10 +116,6 @@ def _returns_one_of(expected: Sequence[object], output: str) -> bool:
     except (ValueError, RecursionError, MemoryError):
         return False
     return any(same_value(value, returned) for value in expected)
-
-
-def _with_imports(source: str) -> str:
-    return PREAMBLE + source if "class Solution" in source and "__future__" not in source else source
 
 
 verify = TwoStageVerifier(strict_program, judge)

@@ -1,6 +1,6 @@
 """The forms in which tests are written in real rows, malformed ones, limits, and right answers."""
 
-import ast
+import builtins
 import json
 
 import pytest
@@ -11,6 +11,7 @@ from prorl.rewards.programs.extraction import strict_program
 from prorl.rewards.programs.limits import SLACK_SECONDS, deadline_seconds
 from prorl.rewards.programs.problems import Asserting, Examining, Printing, Returning, read_problem
 from prorl.rewards.programs.rows import check_row, gold_response
+from prorl.rewards.programs.usual_imports import MODULES, with_usual_imports
 
 
 def prompt(answer, **metadata):
@@ -117,7 +118,7 @@ def test_the_examiner_counts_the_statements_that_hold():
     cases = ["assert f(1) == 1", "assert f(2) == 'it\\'s'", "assert f(3)[0]", "x = f(4)\nassert math.isclose(x, 4)"]
     scope = {}
     exec(examiner_source(cases, "f", "5ec4e7"), scope)
-    with pytest.raises(AssertionError, match="^5ec4e7 2$") as caught:
+    with pytest.raises(AssertionError, match=r"^5ec4e7 2$") as caught:
         scope["check"](lambda x: x)
     assert num_passed(f"AssertionError: {caught.value}", "5ec4e7") == 2
     assert num_passed("AssertionError: passed 4", "5ec4e7") == 0
@@ -190,12 +191,25 @@ def test_gold_response_is_the_solution_in_a_block():
     assert gold_response(prompt(GOOD, solution="#" * 65536)) is None
 
 
-def test_preamble_hides_no_built_in_name():
-    import builtins
-
-    from prorl.rewards.programs.verdict import PREAMBLE
-
+def test_usual_imports_hide_no_built_in_name():
+    words = " ".join([*MODULES, *(name for names in MODULES.values() for name in names)])
+    line = with_usual_imports(f"# {words}\nclass Solution: pass").split("\n")[0]
     scope = {}
-    exec(compile(ast.parse(PREAMBLE), "preamble", "exec"), scope)
-    assert not (scope.keys() - {"__builtins__", "__doc__", "__name__"}) & vars(builtins).keys()
-    assert {"List", "Optional", "defaultdict", "heappush", "inf", "math", "cache"} <= scope.keys()
+    exec(line, scope)
+    assert not (scope.keys() - {"__builtins__"}) & vars(builtins).keys()
+    assert {"defaultdict", "heappush", "inf", "math", "cache", "bisect_left"} <= scope.keys()
+
+
+def test_usual_imports_are_those_that_the_program_names():
+    source = "class Solution:\n    def f(self, x: List[int]):\n        return math.inf or deque(x)\n"
+    line = "from __future__ import annotations; from collections import deque; from math import inf; import math\n"
+    assert with_usual_imports(source) == line + source
+    plain = "from __future__ import annotations\n\nclass Solution: pass\n"
+    assert with_usual_imports(plain) == plain
+    assert with_usual_imports("def f(x): return deque(x)") == "def f(x): return deque(x)"
+
+
+def test_exit_is_given_to_programs_that_name_it():
+    scope = {}
+    with pytest.raises(SystemExit):
+        exec(with_usual_imports("print\nquit()"), scope)
