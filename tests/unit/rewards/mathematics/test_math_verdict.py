@@ -30,6 +30,7 @@ def prompt(gold: str = "42", content: str = QUESTION) -> Prompt:
         (r"<think> still \boxed{42}", "unparsable", "correct"),
         (r"\boxed{42} and \boxed{4", "correct", "correct"),
         (r"\fbox{42}", "correct", "correct"),
+        ("A box \\boxed{42 that never closes\nAnswer: 42", "unparsable", "correct"),
         (r"\boxed{\boxed{42}}", "correct", "correct"),
         ("Reasoning.\nAnswer: 42", "correct", "correct"),
         ("Reasoning.\n**Answer:** $42$", "correct", "correct"),
