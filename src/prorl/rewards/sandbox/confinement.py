@@ -4,8 +4,10 @@ Each function describes a launch; `process.py` starts it, `harness.py` carries t
 """
 
 import ctypes
+import functools
 import math
 import os
+import platform
 import shutil
 import struct
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from prorl.rewards.sandbox.filters import OWN_PID, assemble, this_machine
 from prorl.rewards.sandbox.interface import Limits, SandboxUnavailable
 from prorl.rewards.sandbox.interpreter import ENVIRONMENT, FLAGS, Interpreter
 from prorl.rewards.sandbox.process import Launch
+from prorl.rewards.sandbox.syscalls import MACHINES, Role
 
 BOOT = (
     "import marshal, os, sys; code = int(sys.argv.pop(1)); "
@@ -42,6 +45,8 @@ class Room:
     user: int
     code: int
     """Descriptor of the harness's code."""
+    launcher_filter: int
+    """Descriptor of the system call filter for whoever starts the interpreter."""
     with_values: bool
     """Whether values go in or out, not only text."""
 
@@ -63,7 +68,16 @@ def bubblewrap_launch(interpreter: Interpreter, room: Room) -> Launch:
     if binary is None:
         raise SandboxUnavailable("bwrap is not found")
     size = str(room.limits.scratch_bytes)
-    command = [binary, "--unshare-all", "--die-with-parent", "--clearenv", "--new-session", "--cap-drop", "ALL"]
+    command = [
+        binary,
+        "--unshare-all",
+        "--as-pid-1",
+        "--die-with-parent",
+        "--clearenv",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+    ]
     for path in _libraries(interpreter):
         command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind-try", path, path]
     command += ["--ro-bind-try", interpreter.executable, interpreter.executable]
@@ -71,10 +85,11 @@ def bubblewrap_launch(interpreter: Interpreter, room: Room) -> Launch:
         command += ["--dev-bind", path, path]
     command += ["--size", size, "--tmpfs", INNER_SCRATCH, "--remount-ro", "/", "--chdir", "/"]
     command += [part for name, value in ENVIRONMENT.items() for part in ("--setenv", name, value)]
+    command += ["--seccomp", str(room.launcher_filter)]
     setup = {**_setup(interpreter, room), **_filters(), "scratch": INNER_SCRATCH, "user": 0, "parent": 0}
     return Launch(
         command=(*command, *_python(interpreter, room)),
-        descriptors=(room.code,),
+        descriptors=(room.code, room.launcher_filter),
         setup=setup,
         user=room.user or None,
     )
@@ -125,7 +140,13 @@ def _setup(interpreter: Interpreter, room: Room) -> dict[str, object]:
 
 
 def _filters() -> dict[str, object]:
+    return {"keeper_filter": system_call_filter("keeper"), "program_filter": system_call_filter("program")}
+
+
+@functools.cache
+def system_call_filter(role: Role) -> bytes:
+    """Of this machine. SandboxUnavailable: none can be built for it."""
     machine = this_machine()
     if machine is None:
-        raise SandboxUnavailable("no system call filter for this machine: x86_64 and aarch64 have one")
-    return {"keeper_filter": assemble(machine, "keeper"), "program_filter": assemble(machine, "program")}
+        raise SandboxUnavailable(f"no system call filter for {platform.machine()}: {' and '.join(MACHINES)} have one")
+    return assemble(machine, role)

@@ -67,7 +67,7 @@ _PROGRAM = {
     "prctl": Condition(0, _HARMLESS_PRCTLS),
 }
 _KEEPER = {**_ALWAYS, "clone": Condition(0, (0,), CLONE_NAMESPACES)}
-_CONDITIONS: dict[Role, dict[str, Condition]] = {"program": _PROGRAM, "keeper": _KEEPER, "launcher": {}}
+_CONDITIONS: dict[Role, dict[str, Condition]] = {"program": _PROGRAM, "keeper": _KEEPER, "launcher": _KEEPER}
 
 
 def this_machine() -> Machine | None:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from prorl.rewards.sandbox.confinement import Confinement, Room
+from prorl.rewards.sandbox.confinement import Confinement, Room, system_call_filter
 from prorl.rewards.sandbox.identity import private_user
 from prorl.rewards.sandbox.interface import Input, JobReport, Limits, Test, TestResult
 from prorl.rewards.sandbox.interpreter import Interpreter
@@ -64,8 +64,19 @@ class LocalSandbox:
     @contextlib.contextmanager
     def _process(self, limits: Limits, *, with_values: bool, slot: int = 0) -> Iterator[SandboxProcess]:
         user = private_user(slot)
-        with scratch_folder(user) as scratch, sealed(self._interpreter.codes["harness.py"]) as code:
-            room = Room(limits=limits, scratch=scratch, user=user, code=code, with_values=with_values)
+        with (
+            scratch_folder(user) as scratch,
+            sealed(self._interpreter.codes["harness.py"]) as code,
+            sealed(system_call_filter("launcher")) as launcher_filter,
+        ):
+            room = Room(
+                limits=limits,
+                scratch=scratch,
+                user=user,
+                code=code,
+                launcher_filter=launcher_filter,
+                with_values=with_values,
+            )
             with contextlib.closing(SandboxProcess(self._confinement(self._interpreter, room))) as process:
                 yield process
 

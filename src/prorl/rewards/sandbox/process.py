@@ -6,10 +6,10 @@ What the interpreter may do is `confinement.py`'s affair, what its answers mean 
 import contextlib
 import marshal
 import os
+import select
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +48,6 @@ class SandboxProcess:
         """Start it and wait until it has given up its rights. SandboxUnavailable: it could not."""
         self.channel, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors")
-        self._idle = True
         try:
             with far_end:
                 self._popen = subprocess.Popen(
@@ -78,7 +77,6 @@ class SandboxProcess:
 
     def order(self, message: object, descriptors: Sequence[int] = ()) -> None:
         """Tell the harness; where it has gone, its next answer is missing."""
-        self._idle = False
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.channel, [marshalled(message)], list(descriptors))
 
@@ -91,24 +89,27 @@ class SandboxProcess:
             return None
         except ConnectionResetError:
             return ""
-        self._idle = True
         return line
 
     def close(self) -> None:
         """End it and whatever runs in it."""
         self.channel.close()
-        if not self._idle:
-            # The harness, which ends its test when the channel closes, is also the one who can reap it.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(END_SECONDS)
+        # Each process of the chain ends when the channel closes, and reaps the next: so nothing is left to process 1.
+        self._wait(END_SECONDS)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
         os.close(self._errors)
 
+    def _wait(self, seconds: float) -> None:
+        """For its end, and no longer than this."""
+        watch = os.pidfd_open(self._popen.pid)
+        poll = select.poll()
+        poll.register(watch, select.POLLIN)
+        poll.poll(1000 * seconds)
+        os.close(watch)
+
     def _last_words(self) -> str:
-        deadline = time.monotonic() + END_SECONDS
-        while self._popen.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self._wait(END_SECONDS)
         lines = os.pread(self._errors, MAX_ANSWER_BYTES, 0).decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else f"it ended with code {self._popen.poll()}"
