@@ -78,7 +78,7 @@ def _is_bullet(line: str) -> bool:
         return bool(line.strip("- \t*"))
     if not line.startswith("*") or not line.strip("* \t"):
         return False
-    return line[1].isspace() or (line[1] != "*" and "*" not in line[1:])
+    return line[1].isspace() or "*" not in line[1:]
 
 
 def has_highlights(text: str, arguments: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from prorl.rewards.instructions import language
 from prorl.rewards.instructions.arguments import ARGUMENTS, LANGUAGES, Instruction
 from prorl.rewards.instructions.rules import RULES, follows, follows_loosely, loose_texts
 from prorl.rewards.instructions.segments import num_capital_words, num_sentences, num_words
@@ -40,7 +41,12 @@ CASES = [
         ["a", "a***b***c"],
     ),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 1}, ["a", "a\n\nb"], ["a***b", "a******", "***a***b"]),
-    ("length_constraints:number_paragraphs", {"num_paragraphs": 3}, ["a***b***c"], ["a***\n***b***c", "a***b"]),
+    (
+        "length_constraints:number_paragraphs",
+        {"num_paragraphs": 3},
+        ["a***b***c"],
+        ["a***\n***b***c", "a***b", "a***\n***b"],
+    ),
     (
         "length_constraints:nth_paragraph_first_word",
         NTH,
@@ -194,7 +200,7 @@ def test_every_rule_is_judged_and_tested():
         ("It was me and I. Then he left.", 2),
         ("J. R. Smith wrote. We read.", 2),
         ("1. Buy milk.\n2. Buy eggs.", 2),
-        ("See No. 5. I said no. Then left.", 3),
+        ("See Fig. 5 and No. 7 here. I said no. Then left.", 3),
         ("Wait... what? Yes!", 2),
         ("Wait... What?", 2),
         ('"Stop!" he said. "Why?" She left.', 3),
@@ -251,6 +257,25 @@ def test_loose_reading_forgives_what_strict_does_not(rule, text):
 def test_loose_reading_tries_no_empty_text():
     assert not follows_loosely("a, b", Instruction("punctuation:no_comma", {}))
     assert not follows(" \n", Instruction("punctuation:no_comma", {}))
+
+
+MIXED = "The small river runs past the old stone house. El pequeño río pasa junto a la vieja casa."
+
+
+def test_a_long_text_is_in_one_language_and_always_the_same():
+    guesses = []
+    for _ in range(5):
+        language._guesses.cache_clear()
+        guesses.append(language._guesses(MIXED))
+    assert set(guesses[0]) == {"en", "es"}
+    assert all(guess == guesses[0] for guess in guesses)
+    assert [language.is_in_language(MIXED, code) for code in ("es", "en")] == [True, False]
+
+
+def test_a_short_text_is_in_any_language_that_it_may_be_in():
+    assert list(language._guesses("Hola amigos")) == ["so", "es"]  # Somali is its first guess
+    assert language.is_in_language("Hola amigos", "es")
+    assert not language.is_in_language("Hola amigos", "en")
 
 
 def test_languages_are_those_that_langdetect_knows():
