@@ -16,7 +16,7 @@ def latin_square(entry: Entry, answer: str) -> float:
     """Sudoku and Futoshiki: the digits of the one solution. Cells that were given earn nothing."""
     puzzle, solution = entry["metadata"]["puzzle"], entry["metadata"]["solution"]
     rows = [row for row in (_DIGITS.findall(line) for line in answer.split("\n")) if row]
-    if [len(row) for row in rows] != [len(row) for row in solution]:
+    if [len(row) for row in rows] != [len(row) for row in solution] or any(map(str.isalpha, answer)):
         return 0.0
     given = [int(cell) for row in rows for cell in row]
     right = [cell for row in solution for cell in row]

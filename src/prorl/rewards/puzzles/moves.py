@@ -151,19 +151,19 @@ def rush_hour(entry: Entry, answer: str) -> float:
     """Moves until the primary car stands before the exit; a blocked one is wrong."""
     cars = rush_hour_cars(entry["metadata"]["board_config"])
     free = {place for place, label in enumerate(entry["metadata"]["board_config"]) if label == "o"}
-    for word in answer.replace(",", " ").split():
-        match = _CAR.fullmatch(word)
-        if match is None or match[1] not in cars:
+    moves = [_CAR.fullmatch(word) for word in answer.replace(",", " ").split()]
+    if any(move is None or move[1] not in cars for move in moves):
+        return 0.0
+    steps = [(move[1], move[2] == "+") for move in moves if move is not None for _ in range(int(move[3]))]
+    for label, forward in steps[:_MAX_MOVES]:
+        cells = cars[label]
+        moved = slid(cells, forward)
+        if not set(moved) - set(cells) <= free:
             return 0.0
-        for _ in range(int(match[3])):
-            cells = cars[match[1]]
-            moved = slid(cells, match[2] == "+")
-            if not set(moved) - set(cells) <= free:
-                return 0.0
-            free = (free | set(cells)) - set(moved)
-            cars[match[1]] = moved
-            if cars["A"][0] == _RUSH_EXIT:
-                return 1.0
+        free = (free | set(cells)) - set(moved)
+        cars[label] = moved
+        if cars["A"][0] == _RUSH_EXIT:
+            return 1.0
     return 0.0
 
 

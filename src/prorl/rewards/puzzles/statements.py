@@ -7,6 +7,7 @@ import csv
 import functools
 import importlib.util
 import itertools
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ Formula = tuple["str | Formula", ...]
 """A variable's `(name,)`, `("¬", formula)`, or an operator with two formulas."""
 
 _FORMULA = re.compile(r"\s*([A-Z]|[¬∧∨→↔()])")
+WEAK = 0.1
+"""For a statement that follows and says less than the example and than half of all cases."""
 _MAX_TOKENS, _MAX_DEPTH = 400, 60
 _BINDING = {"↔": 1, "→": 2, "∨": 3, "∧": 4}
 """Stronger ones bind first; equal ones group to the left, as in the library."""
@@ -26,26 +29,25 @@ _FILLERS = frozenset({"is", "a", "an", "and"})
 
 
 def propositional_logic(entry: Entry, answer: str) -> float:
-    """Follows from the premises, and is neither a tautology, nor a single variable, nor one of the premises.
+    """Follows from the premises; is no tautology and not equivalent to a single variable or to one of the premises.
 
-    The entry's own example may be a single variable.
+    Full marks take a statement that rules out half of all cases, or implies the entry's own example: most premises
+    imply some "P or Q", which earns `WEAK`. The example itself may be equivalent to a variable or a premise.
     """
     facts = entry["metadata"]
     conclusion, example = parse_formula(answer), parse_formula(facts["example_answer"])
     premises = [parse_formula(text) for text in facts["premises"]]
     names = sorted({*facts["variables"]})
-    if conclusion is None or None in premises or not _names_in(conclusion) <= set(names):
-        return 0.0
-    if conclusion != example and (len(conclusion) == 1 or conclusion in premises):
+    if conclusion is None or example is None or None in premises or not _names_in(conclusion) <= set(names):
         return 0.0
     everywhere = (1 << (1 << len(names))) - 1
     truths = {name: _truth_column(place, len(names)) for place, name in enumerate(names)}
-    allowed = everywhere
-    for premise in premises:
-        assert premise is not None
-        allowed &= _truth(premise, truths, everywhere)
-    true = _truth(conclusion, truths, everywhere)
-    return float(true != everywhere and allowed & ~true == 0)
+    given = [_truth(premise, truths, everywhere) for premise in premises if premise is not None]
+    allowed = functools.reduce(operator.and_, given, everywhere)
+    true, shown = (_truth(formula, truths, everywhere) for formula in (conclusion, example))
+    if true == everywhere or allowed & ~true or (conclusion != example and true in (*truths.values(), *given)):
+        return 0.0
+    return 1.0 if 2 * true.bit_count() <= 1 << len(names) or true & ~shown == 0 else WEAK
 
 
 def parse_formula(text: str) -> Formula | None:

@@ -76,21 +76,25 @@ def emoji_mystery(entry: Entry, answer: str) -> float:
 
 
 def sentence_reordering(entry: Entry, answer: str) -> float:
-    return beyond_half(entry["answer"].lower().split(), answer.lower().split())
+    return _in_place(entry["answer"].lower().split(), answer.lower().split())
 
 
 def word_sorting(entry: Entry, answer: str) -> float:
-    return beyond_half(_comma_words(entry["answer"]), _comma_words(answer))
+    return _in_place(_comma_words(entry["answer"]), _comma_words(answer))
 
 
 def letter_jumble(entry: Entry, answer: str) -> float:
-    """Words that were not scrambled earn nothing."""
+    """Words that were not scrambled earn nothing, and must stay."""
     right, given = entry["answer"].lower().split(), answer.lower().split()
     shown = [word.lower() for word in entry["metadata"]["scrambled_words"]]
     if right == given or len(right) != len(given) or len(right) != len(shown):
         return float(right == given)
-    pairs = [(word, guess) for word, guess, seen in zip(right, given, shown, strict=True) if word != seen]
-    return beyond_half([word for word, _ in pairs], [guess for _, guess in pairs]) if pairs else 0.0
+    words = list(zip(right, given, shown, strict=True))
+    if any(guess != word for word, guess, seen in words if word == seen):
+        return 0.0
+    return beyond_half(
+        [word for word, _, seen in words if word != seen], [guess for word, guess, seen in words if word != seen]
+    )
 
 
 def palindrome_generation(entry: Entry, answer: str) -> float:
@@ -121,6 +125,11 @@ def beyond_half(right: Sequence[str], given: Sequence[str]) -> float:
         return 0.0
     same = sum(a == b for a, b in zip(right, given, strict=True))
     return max(0.0, 2.0 * same / len(right) - 1.0)
+
+
+def _in_place(right: list[str], given: list[str]) -> float:
+    """The same words in another order, by how many stand where they should."""
+    return beyond_half(right, given) if sorted(right) == sorted(given) else 0.0
 
 
 def words_by_line(text: str) -> list[list[str]]:

@@ -21,7 +21,7 @@ from prorl.rewards.puzzles.texts import Judge
 MAX_ANSWER = 1 << 16
 """Characters; every oracle is far shorter."""
 _ANSWER_LINE = re.compile(
-    r"^[ \t>*#_-]{0,8}(?:(?:the )?(?:final|correct) )?answer(?: is)?[ *_]{0,4}:[ *_]{0,4}", re.I | re.M
+    r"^[ \t>*#_-]{0,8}(?:(?:the )?(?:final|correct) )?answer(?: is)?[ *_]{0,4}:[*]{0,3}", re.I | re.M
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|texttt)\{([^{}]*)\}")
 _BROKEN = (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, StopIteration)
@@ -147,14 +147,13 @@ def _extract(prompt: Prompt, response: str, *, tolerant: bool) -> str | Score:
 
 
 def _other_form(text: str) -> str:
-    r"""The last `\boxed{}`; else what follows the last `Answer:`; else the last fenced block; else the whole text."""
+    r"""The last `\boxed{}`; else the paragraph after the last `Answer:`; the last fenced block; the whole text."""
     boxed = last_boxed(text)
     if boxed is not None:
         return _TEXT_COMMAND.sub(r"\1", boxed).strip()
     *_, last = [None, *_ANSWER_LINE.finditer(text)]
     if last is not None:
-        line, _, rest = text[last.end() :].partition("\n")
-        return (line.strip() or rest.strip()).removesuffix("**")
+        return text[last.end() :].strip().partition("\n\n")[0].removesuffix("**")
     blocks = fenced_blocks(text)
     return blocks[-1][1].strip() if blocks else text.strip()
 

@@ -1,0 +1,93 @@
+"""Each stored puzzle accepts its own answer, after a trip through JSON, in the strict and the tolerant reading."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from prorl.records import Prompt
+from prorl.rewards.puzzles import rows, tasks
+from prorl.rewards.puzzles.verdict import JUDGES, verify, verify_tolerant
+
+ROWS = [json.loads(line) for line in (Path(__file__).parent / "reasoning_gym_rows.jsonl").read_text().splitlines()]
+
+
+def _prompt(row: dict) -> Prompt:
+    return Prompt(row["id"], "logic", row["task"], "", row["answer"], row["metadata"])
+
+
+def test_task_names():
+    assert len(set(tasks.TRAINING_TASKS)) == 96
+    assert len(set(tasks.ALL_TASKS)) == 105
+    assert set(tasks.HELD_OUT_TASKS).isdisjoint(tasks.TRAINING_TASKS)
+    assert {"acre", "boxnet", "game_of_life_halting", "puzzle24"} <= set(tasks.HELD_OUT_TASKS)
+    assert JUDGES.keys() | tasks.PATCHES.keys() | tasks.CHANCE.keys() | tasks.NO_ORACLE <= set(tasks.ALL_TASKS)
+    assert tasks.canonical("palindrome") in tasks.TRAINING_TASKS
+
+
+def test_the_fixture_holds_every_task():
+    counts = Counter(row["task"] for row in ROWS)
+    assert counts.keys() == set(tasks.ALL_TASKS)
+    assert min(counts.values()) >= 2
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_own_answer_scores_one(row):
+    stored = _prompt(json.loads(json.dumps(row)))
+    rows.check_row(stored)
+    gold = rows.gold_response(stored)
+    assert gold is not None
+    assert verify(stored, f"<think>{gold[:20]}</think> So:\n{gold}\n").outcome == "correct"
+    answer = gold.removeprefix("<answer>").removesuffix("</answer>")
+    assert answer == row["answer"]
+    assert verify(stored, answer).outcome == "unparsable"
+    for form in (f"Answer: {answer}", f"**Final answer:** {answer}", f"```\n{answer}\n```"):
+        assert verify_tolerant(stored, form).outcome == "correct", form
+
+
+@pytest.mark.parametrize("row", ROWS[::3], ids=lambda row: row["id"])
+def test_the_librarys_oracle_is_the_gold(row):
+    """Where the library has an answer, that very text is the one accepted."""
+    oracle = row["metadata"]["entry"]["answer"]
+    assert oracle is None or verify(_prompt(row), f"<answer> {oracle}\n</answer>").value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda metadata: metadata.update(task="gdc"), "task"),
+        (lambda metadata: metadata.update(task=7), "task"),
+        (lambda metadata: metadata.pop("entry"), "entry"),
+        (lambda metadata: metadata.update(entry=[]), "entry"),
+        (lambda metadata: metadata["entry"].pop("answer"), "answer"),
+        (lambda metadata: metadata["entry"].update(answer=None), "answer"),
+        (lambda metadata: metadata["entry"].update(metadata=None), "metadata"),
+        (lambda metadata: metadata["entry"]["metadata"].pop("target"), "target"),
+    ],
+)
+def test_rows_that_cannot_be_judged(change, reason):
+    row = json.loads(json.dumps(next(row for row in ROWS if row["task"] == "countdown")))
+    row["task"] = ""
+    change(row["metadata"])
+    with pytest.raises(ValueError, match=reason):
+        rows.check_row(_prompt(row))
+    assert verify(_prompt(row), "<answer>1</answer>").outcome == "error"
+
+
+@pytest.mark.parametrize("task", sorted(JUDGES))
+def test_an_entry_of_the_wrong_shape_is_an_error_or_a_zero(task):
+    """Nothing raises, and no answer to it is right, when every value that is read is of another type."""
+    row = json.loads(json.dumps(next(row for row in ROWS if row["task"] == task)))
+    for key in row["metadata"]["entry"]["metadata"]:
+        row["metadata"]["entry"]["metadata"][key] = {"nothing": [None]}
+    outcome = verify(_prompt(row), "<answer>[[1, 2]]</answer>").outcome
+    assert outcome in ("error", "wrong")
+
+
+def test_a_broken_entry_is_not_the_answers_fault():
+    row = json.loads(json.dumps(next(row for row in ROWS if row["task"] == "sokoban")))
+    row["metadata"]["entry"]["metadata"]["gamestr"] = ""
+    score = verify(_prompt(row), "<answer>LRUD</answer>")
+    assert score.outcome == "error"
+    assert "sokoban" in score.detail
