@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from prorl.rewards.sandbox import interface
 from prorl.rewards.sandbox.interface import (
     Call,
     Input,
@@ -11,8 +12,6 @@ from prorl.rewards.sandbox.interface import (
     Limits,
     Sandbox,
     SandboxUnavailable,
-    Test,
-    TestResult,
 )
 from prorl.rewards.sandbox.select import open_sandbox
 from prorl.rewards.sandbox.values import decode
@@ -62,11 +61,6 @@ BENIGN = {
     "scratch file": ("open('a.txt', 'w').write('hi')\nprint(open('a.txt').read())", "", "hi\n"),
     "alarm": ("import signal\nsignal.alarm(0)\nprint(1)", "", "1\n"),
     "at exit": ("import atexit\natexit.register(print, 'bye')", "", "bye\n"),
-    "numbers": (
-        "print(len(str(2**20000)) > 4300 if not __import__('sys').set_int_max_str_digits(0) else 0)",
-        "",
-        "True\n",
-    ),
     "big input": ("import sys\nprint(len(sys.stdin.read()))", "x" * 3_000_000, "3000000\n"),
     "big output": ("print('y' * 3_000_000)", "", "y" * 3_000_000 + "\n"),
     "invalid UTF-8": ("import os\nos.write(1, b'a\\xffb')", "", "a\ufffdb"),
@@ -74,7 +68,7 @@ BENIGN = {
     "errors do not count": ("import sys\nprint('trace', file=sys.stderr)\nprint(1)", "", "1\n"),
     "fixed hash seed": ("print(hash('a') == hash('a'), __import__('sys').flags.hash_randomization)", "", "True 0\n"),
     "data classes": (
-        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    b: list[int]\n"
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    b: list\n"
         "import sys\nprint(A([1]), sys.modules['__main__'].A is A, sys.argv)",
         "",
         "A(b=[1]) True ['program.py']\n",
@@ -89,7 +83,7 @@ ENDINGS = {
     "memory in pieces": ("x = []\nwhile True: x.append(bytes(10**7))", "memory", "MemoryError"),
     "output": ("while True: print('x' * 10**5)", "output", "wrote more than allowed"),
     "files": (
-        "for i in range(9999): open(str(i), 'w').close()\nimport time; time.sleep(30)",
+        "for i in range(9999): open(str(i), 'w')\nwhile True: pass",
         "output",
         "more files than allowed",
     ),
@@ -105,14 +99,14 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
         pytest.skip(str(error))
 
 
-def run(sandbox: Sandbox, source: str, tests: Sequence[Test], limits: Limits = LIMITS) -> JobReport:
+def run(sandbox: Sandbox, source: str, tests: Sequence[interface.Test], limits: Limits = LIMITS) -> JobReport:
     report = sandbox.run(source, tests, limits)
     assert not report.compile_error
     assert len(report.results) == len(tests)
     return report
 
 
-def facts(result: TestResult) -> tuple[str, str, str]:
+def facts(result: interface.TestResult) -> tuple[str, str, str]:
     return result.status, result.output, result.detail
 
 
@@ -232,19 +226,15 @@ def check(candidate):
         ("import os\ndef total(x): os._exit(0)", "crashed", "RuntimeError: the program ended"),
         ("import os\nos._exit(3)", "crashed", "exit code 3"),
         ("class E(int):\n  def __eq__(s, o): return True\ndef total(x): return E(9)", "crashed", "AssertionError"),
-        ("def total(x): return [0] * 10**10", "crashed", "MemoryError"),
-        ("import os\ndef total(x): os.write(5, b'\\0' * 99); return 1", "crashed", "ValueError: no value"),
+        ("def total(x): return [0] * 10**10", "memory", "MemoryError"),
+        ("import os\ndef total(x): os.write(5, b'\\0' * 99); return 1", "crashed", "Expecting value"),
         ("import os\ndef total(x): os.write(5, b'\\xff' * 99); return 1", "crashed", "ValueError: an answer of over"),
         ("import os\nos.close(4)\ndef total(x): return sum(x)", "crashed", ""),
         ("def total(x): return object()", "crashed", ""),
         ("def total(x): raise SystemExit(0)", "crashed", ""),
         ("import sys\ndef total(x):\n  sys.stderr.write('x' * 10**6)\n  return sum(x)", "ok", ""),
         ("def total(x):\n  while True: pass", "timeout", ""),
-        (
-            "import sys\nfor m in list(sys.modules.values()): vars(m).update(AssertionError=ValueError)\ndef total(x): 0",
-            "crashed",
-            "",
-        ),
+        ("import builtins\nbuiltins.AssertionError = ValueError\ndef total(x): return 0", "crashed", "AssertionError"),
     ],
 )
 def test_examination(sandbox: Sandbox, source: str, status: str, detail: str) -> None:
