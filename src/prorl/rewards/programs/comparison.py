@@ -9,7 +9,11 @@ import math
 import re
 
 TOLERANCE = 1e-6
-"""Absolute, or relative to the expected number if that is larger: what contest judges usually state."""
+"""Relative to the expected number."""
+PRINTED_TOLERANCE = 1e-6
+"""Absolute, where that is more: what contest judges usually state, for what is expected was rounded in print."""
+RETURNED_TOLERANCE = 1e-12
+"""Absolute, for sums that should be 0."""
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 MAX_NUMBER_CHARACTERS = 400
@@ -42,15 +46,15 @@ def _same_token(expected: str, printed: str) -> bool:
     if not _NUMBER.fullmatch(expected) or _INTEGER.fullmatch(expected) or not _NUMBER.fullmatch(printed):
         return False
     number = float(expected)
-    return math.isfinite(number) and _close(number, float(printed))
+    return math.isfinite(number) and _close(number, float(printed), PRINTED_TOLERANCE)
 
 
-def _close(expected: float, given: float) -> bool:
+def _close(expected: float, given: float, absolute: float) -> bool:
     if expected == given or (math.isnan(expected) and math.isnan(given)):
         return True
     if not (math.isfinite(expected) and math.isfinite(given)):
         return False
-    return abs(expected - given) <= TOLERANCE * max(1.0, abs(expected))
+    return abs(expected - given) <= max(absolute, TOLERANCE * abs(expected))
 
 
 def same_value(expected: object, returned: object) -> bool:
@@ -102,7 +106,7 @@ def _same_scalar(expected: object, returned: object) -> bool:
         return expected is returned
     if isinstance(expected, float) and isinstance(returned, int | float):
         try:
-            return _close(expected, float(returned))
+            return _close(expected, float(returned), RETURNED_TOLERANCE)
         except OverflowError:
             return False
     if isinstance(expected, int) and isinstance(returned, int | float):

@@ -228,6 +228,15 @@ def test_using_up_the_time_scores_nothing_and_ends_in_time(name):
     assert (score.value, score.outcome) == (0.0, "timeout")
 
 
+@pytest.mark.parametrize("answer", [CALLING, ASSERTING, CHECKING])
+@pytest.mark.parametrize("last", [3, 5])
+def test_a_function_that_uses_up_the_time_scores_nothing(answer, last):
+    source = f"import time\ndef square(n):\n    if n == {last}: time.sleep(99)\n    return n * n"
+    score = judged(answer, source, seconds=0.5)
+    is_reached = answer is not CHECKING or last == 3
+    assert (score.value, score.outcome) == ((0.0, "timeout") if is_reached else (1.0, "correct"))
+
+
 def test_no_program_leaves_a_file_outside(tmp_path):
     os.chmod(tmp_path, 0o777)
     for folder in (tmp_path, "/tmp", "/var/tmp", "/dev/shm"):
