@@ -15,6 +15,7 @@ from prorl.rewards.sandbox.identity import is_root
 from prorl.rewards.sandbox.interface import Sandbox, SandboxUnavailable
 from prorl.rewards.sandbox.interpreter import find_interpreter
 from prorl.rewards.sandbox.local import LocalSandbox
+from prorl.rewards.sandbox.remote import RemoteSandbox
 from prorl.rewards.sandbox.scratch import sweep
 from prorl.rewards.sandbox.selftest import require_containment
 
@@ -35,7 +36,7 @@ def open_sandbox(choice: str) -> Sandbox:
     """
     sweep()
     if choice.startswith(ADDRESS_PREFIXES):
-        raise SandboxUnavailable("no remote backend")
+        return RemoteSandbox(choice)
     if choice in BACKENDS:
         return BACKENDS[choice]()
     if choice != "auto":
