@@ -175,3 +175,11 @@ def test_no_payload_runs(task, tmp_path):
 
 def test_constants_stay_under_the_documented_level():
     assert all(FAIR_CONSTANT < level <= 1.0 for level in CHANCE.values())
+
+
+def test_an_answer_over_the_limit_is_wrong_however_it_is_read():
+    """Blanks inside a list cost nothing, up to the limit."""
+    prompt = FIRST["number_sorting"]
+    padding = MAX_ANSWER - len(prompt.answer)
+    assert judge(prompt, prompt.answer.replace("[", "[" + " " * padding, 1)).value == 1.0
+    assert judge(prompt, prompt.answer.replace("[", "[" + " " * (padding + 1), 1)).value == 0.0
