@@ -111,7 +111,8 @@ def _python(interpreter: Interpreter, room: Room) -> tuple[str, ...]:
 
 
 def _libraries(interpreter: Interpreter) -> list[str]:
-    return [path for path in dict.fromkeys((*LIBRARIES, *interpreter.path)) if os.path.exists(path)]
+    own = os.path.join(interpreter.prefix, "lib")
+    return [path for path in dict.fromkeys((*LIBRARIES, own, *interpreter.path)) if os.path.exists(path)]
 
 
 def _setup(interpreter: Interpreter, room: Room) -> dict[str, object]:

@@ -28,6 +28,7 @@ SIG_SETMASK, SIGKILL, SECCOMP_FILTER = 2, 9, 2
 CAPABILITY_VERSION = 0x20080522
 MAX_MESSAGE = 1 << 16
 MAX_DESCRIPTORS = 6
+MAX_ANSWER = 1000
 FIRST_PARKED, LAST_DESCRIPTOR = 64, 128
 WATCH_MILLISECONDS = 50
 MAX_SCRATCH_FILES = 1000
@@ -197,7 +198,7 @@ class Keeper:
 
     def answer(self, line: str) -> None:
         try:
-            os.write(self.channel.fileno(), line.encode("utf-8", "replace"))
+            os.write(self.channel.fileno(), line[:MAX_ANSWER].encode("utf-8", "replace"))
         except BrokenPipeError:
             os._exit(0)  # the host has gone
 

@@ -39,7 +39,8 @@ import _socket, ctypes, resource, select, os
 os.pidfd_open
 sources = json.load(sys.stdin)
 codes = {name: base64.b64encode(marshal.dumps(compile(text, name, "exec"))).decode() for name, text in sources.items()}
-print(json.dumps({"version": sys.version_info[:2], "path": [p for p in sys.path if p], "codes": codes}))
+path = [folder for folder in sys.path if folder]
+print(json.dumps({"version": sys.version_info[:2], "path": path, "prefix": sys.base_prefix, "codes": codes}))
 """
 SOURCES = ("harness.py", "stage.py", "values.py")
 
@@ -51,6 +52,7 @@ class Interpreter:
     executable: str
     version: tuple[int, int]
     path: tuple[str, ...]
+    prefix: str
     codes: dict[str, bytes]
 
 
@@ -117,9 +119,9 @@ def _probe(executable: str, *, for_others: bool) -> Interpreter:
     version = (int(found["version"][0]), int(found["version"][1]))
     if version < (3, 9):
         raise SandboxUnavailable(f"{executable} is Python {version[0]}.{version[1]}, not 3.9 or later")
-    packages = sysconfig.get_path("purelib")
     path = found["path"]
-    if version == sys.version_info[:2] and (not for_others or readable_by_others(Path(packages))):
-        path = [*path, packages]
+    if version == sys.version_info[:2]:
+        packages = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+        path += [folder for folder in packages if not for_others or readable_by_others(Path(folder))]
     codes = {name: base64.b64decode(text) for name, text in found["codes"].items()}
-    return Interpreter(executable=executable, version=version, path=tuple(path), codes=codes)
+    return Interpreter(executable=executable, version=version, path=tuple(path), prefix=found["prefix"], codes=codes)

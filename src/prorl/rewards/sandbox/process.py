@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from prorl.rewards.sandbox.interface import SandboxUnavailable
 from prorl.rewards.sandbox.interpreter import ENVIRONMENT
 
-START_SECONDS = 20.0
+START_SECONDS = 8.0
 """For the interpreter to start on a busy machine."""
 END_SECONDS = 0.5
 """For the harness to end its test and leave."""

@@ -23,7 +23,7 @@ poll 7 -, ppoll 271 73, select 23 -, pselect6 270 72, epoll_create 213 -, epoll_
 epoll_wait 232 -, epoll_pwait 281 22, eventfd2 290 19,
 open 2 -, openat 257 56, stat 4 -, fstat 5 80, lstat 6 -, newfstatat 262 79, statx 332 291, access 21 -,
 faccessat 269 48, faccessat2 439 439, readlink 89 -, readlinkat 267 78, getdents 78 -, getdents64 217 61, getcwd 79 17,
-chdir 80 49, fchdir 81 50, statfs 137 43, fstatfs 138 44, truncate 76 45, ftruncate 77 46, fallocate 285 47,
+chdir 80 49, fchdir 81 50, statfs 137 43, fstatfs 138 44, truncate 76 45, ftruncate 77 46,
 fsync 74 82, fdatasync 75 83, flock 73 32, fadvise64 221 223, sendfile 40 71, copy_file_range 326 285, umask 95 166,
 fcntl 72 25, ioctl 16 29,
 mmap 9 222, munmap 11 215, mremap 25 216, mprotect 10 226, brk 12 214, madvise 28 233, msync 26 227,

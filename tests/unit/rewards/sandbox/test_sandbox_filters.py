@@ -76,6 +76,7 @@ X86_64 = {
     "utimensat": (280, (), DENIED),
     "setxattr": (188, (), DENIED),
     "unlink": (87, (), DENIED),
+    "fallocate": (285, (), DENIED),
     "symlink": (88, (), DENIED),
     "perf_event_open": (298, (), DENIED),
     "sched_setaffinity": (203, (), DENIED),

@@ -15,9 +15,8 @@ import pytest
 
 from prorl.rewards.sandbox.confinement import BOOT
 from prorl.rewards.sandbox.identity import is_root, private_user
-from prorl.rewards.sandbox.interface import Input, Limits, Sandbox, SandboxUnavailable
+from prorl.rewards.sandbox.interface import Input, Limits, Sandbox
 from prorl.rewards.sandbox.scratch import PREFIX
-from prorl.rewards.sandbox.select import open_sandbox
 
 PRELUDE = "import json, os, sys\nF = json.loads(sys.stdin.readline())\n"
 LIMITS = Limits(total_seconds=0.5, memory_mb=400, output_bytes=2**20, scratch_bytes=8 * 2**20)
@@ -64,6 +63,7 @@ FILES = {
     "huge file": "f = open('big', 'wb')\nwhile True: f.write(bytes(2**20)); f.flush()",
     "many big files": "for i in range(99): open('f%d' % i, 'wb').write(bytes(4 * 2**20))\nimport time; time.sleep(9)",
     "many files": "i = 0\nwhile True: open('f%d' % i, 'w').close(); i += 1",
+    "allocate": "os.posix_fallocate(os.open('f', os.O_CREAT | os.O_WRONLY), 0, 4096)",
     "nameless file": "os.open('.', os.O_TMPFILE | os.O_RDWR)",
     "core pattern": "open('/proc/sys/kernel/core_pattern', 'r+')",
     "sysfs": "print('ESCAPED', os.listdir('/sys'))",
@@ -85,6 +85,8 @@ PROCESSES = {
     "multiprocessing": "import multiprocessing; multiprocessing.Process(target=print, args=('ESCAPED',)).start()",
     "posix_spawn": "os.posix_spawn('/bin/sh', ['sh', '-c', 'echo ESCAPED'], {})",
     "exec memory file": "f = os.memfd_create('x'); os.write(f, b'#!/bin/sh'); os.execve(f, ['x'], {})",
+    "forge the channel": "for n in range(3, 300):\n"
+    "    try: os.write(n, b'done 0 -')\n    except OSError: pass\nimport time; time.sleep(0.1); 1 / 0",
     "kill parent": "os.kill(os.getppid(), 9)",
     "kill group": "os.killpg(0, 9)",
     "kill all": "os.kill(-1, 9)",
@@ -169,7 +171,6 @@ PROGRAMS = {
 }
 
 HARMLESS = {
-    "write all descriptors": "for n in range(3, 300):\n    try: os.write(n, b'done 0 -')\n    except OSError: pass",
     "forge answer": "os.write(1, b'done 0 -\\n')",
     "close all": "os.closerange(0, 300)\nos._exit(0)",
     "frames": "f = sys._getframe()\nwhile f: print(sorted(f.f_locals)); f = f.f_back",
@@ -258,14 +259,6 @@ def world() -> Iterator[World]:
         process.wait()
         for one in (tcp, udp, unix, abstract):
             one.close()
-
-
-@pytest.fixture(scope="module", params=["landlock", "bubblewrap"])
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    try:
-        return open_sandbox(request.param)
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 def processes_left(world: World) -> list[str]:

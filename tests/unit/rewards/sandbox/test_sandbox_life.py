@@ -13,7 +13,7 @@ import pytest
 
 import prorl
 from prorl.rewards.sandbox.identity import is_root, private_user
-from prorl.rewards.sandbox.interface import Input, Limits, SandboxUnavailable
+from prorl.rewards.sandbox.interface import Input, Limits
 from prorl.rewards.sandbox.interpreter import find_interpreter
 from prorl.rewards.sandbox.scratch import PREFIX, UNLOCKED_SECONDS, scratch_folder, sweep
 from prorl.rewards.sandbox.select import open_sandbox
@@ -54,15 +54,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-@pytest.fixture(params=["landlock", "bubblewrap"])
-def backend(request: pytest.FixtureRequest) -> str:
-    try:
-        open_sandbox(request.param)
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    return str(request.param)
 
 
 def wait_for(condition: object, seconds: float) -> bool:

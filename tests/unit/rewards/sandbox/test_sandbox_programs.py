@@ -11,9 +11,7 @@ from prorl.rewards.sandbox.interface import (
     JobReport,
     Limits,
     Sandbox,
-    SandboxUnavailable,
 )
-from prorl.rewards.sandbox.select import open_sandbox
 from prorl.rewards.sandbox.values import decode
 
 LIMITS = Limits(total_seconds=20.0)
@@ -89,14 +87,6 @@ ENDINGS = {
     ),
     "memory, nameless": ("raise MemoryError", "memory", "MemoryError"),
 }
-
-
-@pytest.fixture(scope="module", params=["landlock", "bubblewrap"])
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    try:
-        return open_sandbox(request.param)
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 def run(sandbox: Sandbox, source: str, tests: Sequence[interface.Test], limits: Limits = LIMITS) -> JobReport:
