@@ -10,11 +10,11 @@ from models import load_model
 
 from prorl.assembly import held_out_texts, open_stream
 from prorl.config import Run
-from prorl.models import mini_base_path
 from prorl.prompts.mini import make_prompt
 from prorl.prompts.sources import prompt_row
 from prorl.recipe import load_run
 from prorl.records import Prompt
+from prorl.shipped import mini_base_path
 
 _CHARACTERS = 128
 LEVELS = {"add": range(6, 17), "prog": range(3, 9), "chain": range(6, 20), "gene": range(6, 17), "sheet": range(5, 9)}

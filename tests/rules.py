@@ -20,7 +20,7 @@ LAYERS = tuple(
     line.split()
     for line in (
         "records config errors options checks recipe recipes "
-        "metrics weights_and_biases terminal distributed seeds durable environment interrupt",
+        "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped",
         "algorithm prompts models",
         "rewards rollouts learner health",
         "judging",

@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from prorl.config import Source
-from prorl.models import mini_base_path
 from prorl.prompts.template import Template
 from prorl.records import Request, Rollout
+from prorl.shipped import mini_base_path
 
 EOS = 1
 

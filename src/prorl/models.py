@@ -22,8 +22,8 @@ from transformers.utils import logging
 
 from prorl import config
 from prorl.errors import UserError
+from prorl.shipped import MINI_BASE, mini_base_path
 
-MINI_BASE = "mini-base"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -63,11 +63,6 @@ class Size:
     def cache_bytes(self) -> int:
         """Keys and values, a token."""
         return 2 * self.layers * self.keys * self.itemsize
-
-
-def mini_base_path() -> Path:
-    """Folder of the shipped base model."""
-    return Path(str(files("prorl") / "assets" / "mini_base"))
 
 
 def resolve_device(options: config.Model) -> torch.device:

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from prorl.cli import main
-from prorl.models import mini_base_path
+from prorl.shipped import mini_base_path
 from runs import RECIPE, prorl, records, write_recipe
 
 
@@ -110,7 +110,7 @@ WRONG_DATA = {
     '[{source = "mini", min_level = 40}]': "no level of mini lies between 40 and",
     '[{source = "mini", min_level = 4, max_level = 3}]': "min_level = 4: must be at most its max_level (3)",
     '[{source = "rows.jsonl"}]': "rows.jsonl:2: prompt must be a text or a list of",
-    '[{source = "unknown.jsonl"}]': "no verifier 'chess': must be one of code, instruction, logic, math, mini, stem, or",
+    '[{source = "unknown.jsonl"}]': "no verifier 'chess': must be one of code, instruction, logic, math, mini, stem",
     '[{source = "long.jsonl", domain = "logic"}]': (
         "data.max_prompt_tokens = 48: the evaluation problem long has 60 tokens; raise the limit"
     ),

@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from prorl.config import Model
 from prorl.errors import UserError
-from prorl.models import head_weight, load, measure, mini_base_path
+from prorl.models import head_weight, load, measure
+from prorl.shipped import mini_base_path
 from tiny_models import GPT2_SIZES, SIZES
 
 WORDS = ["<eos>", "<end>", "<unk>", *"abcdefghij"]

@@ -220,8 +220,8 @@ def test_training_without_the_data_is_refused_in_one_line(
     assert printed.out == ""
     assert printed.err == (
         "prorl: data.sources: source = data/deepscaler.jsonl: no such file; use mini, mini_hard, procedural, "
-        "procedural_hard or a .jsonl or .parquet file (10 files are missing); `prorl data prepare prorl` makes those of "
-        "the paper's recipes (docs/datasets.md)\n"
+        "procedural_hard or a .jsonl or .parquet file (10 files are missing); `prorl data prepare prorl` makes those "
+        "of the paper's recipes (docs/datasets.md)\n"
     )
     assert list(tmp_path.iterdir()) == []
 

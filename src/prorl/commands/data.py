@@ -16,12 +16,12 @@ from prorl.datasets.output import write_verl
 from prorl.datasets.record import Dataset, Files, Row
 from prorl.datasets.request import Request, default_output, prepare_request
 from prorl.errors import UserError
-from prorl.models import MINI_BASE, mini_base_path
 from prorl.prompts import suites
 from prorl.prompts.sources import column_row, parse_row, prompt_row
 from prorl.prompts.suites import SUITES
 from prorl.prompts.tables import PARQUET, BrokenRow, parquet_module, read_table, table_format
 from prorl.records import Prompt
+from prorl.shipped import MINI_BASE, mini_base_path
 
 MAX_SHOWN_CHARACTERS = 2000
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from prorl.models import mini_base_path
 from prorl.rewards.sandbox.select import survey
 from prorl.rewards.verifier import VerifierPool
+from prorl.shipped import mini_base_path
 
 TASK_MODULES = ("math_verify", "pint", "reasoning_gym", "langdetect", "pyarrow")
 

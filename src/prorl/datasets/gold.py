@@ -5,25 +5,17 @@ preparation does not judge them again.
 """
 
 import hashlib
-import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from prorl.errors import UserError
 from prorl.records import Outcome, Prompt, Score
+from prorl.rewards.rows import GOLD_RESPONSES, ROW_CHECKS, verifier_name
 from prorl.rewards.verifier import VERIFIERS, VerifierPool
 
-ROWS = {
-    "math": "prorl.rewards.mathematics.rows",
-    "code": "prorl.rewards.programs.rows",
-    "stem": "prorl.rewards.science.rows",
-    "logic": "prorl.rewards.puzzles.rows",
-    "instruction": "prorl.rewards.instructions.rows",
-}
-"""The module of each domain with `check_row` and `gold_response`."""
 MEMORY_MB = 2048
 TIMEOUT_SECONDS = 10.0
 UNKNOWN = "unknown"
@@ -32,24 +24,15 @@ UNKNOWN = "unknown"
 
 def check_row(prompt: Prompt) -> None:
     """ValueError: the row's verifier cannot judge against it. A verifier that is not built in checks nothing."""
-    name = prompt.verifier or prompt.domain
-    if name in ROWS:
-        _function(name, "check_row")(prompt)
+    name = verifier_name(prompt)
+    if name in ROW_CHECKS:
+        ROW_CHECKS[name](prompt)
 
 
 def gold_response(prompt: Prompt) -> str | None:
     """A response that must score 1; None where none is known."""
-    name = prompt.verifier or prompt.domain
-    if name in ROWS:
-        response = _function(name, "gold_response")(prompt)
-        assert response is None or isinstance(response, str)
-        return response
-    return prompt.answer if name in VERIFIERS else None
-
-
-def _function(name: str, function: str) -> Callable[[Prompt], object]:
-    loaded: Callable[[Prompt], object] = vars(importlib.import_module(ROWS[name]))[function]
-    return loaded
+    name = verifier_name(prompt)
+    return GOLD_RESPONSES[name](prompt) if name in GOLD_RESPONSES else None
 
 
 class GoldCheck:
@@ -85,7 +68,7 @@ class GoldCheck:
 
     def _judge(self, items: list[tuple[Prompt, list[str]]]) -> list[Score]:
         if self._pool is None:
-            names = {prompt.verifier or prompt.domain for prompt, _ in items} & VERIFIERS.keys()
+            names = {verifier_name(prompt) for prompt, _ in items} & VERIFIERS.keys()
             self._pool = VerifierPool(
                 workers=self._workers,
                 timeout_seconds=TIMEOUT_SECONDS,

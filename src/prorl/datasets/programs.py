@@ -86,9 +86,6 @@ def apps_row(raw: RawRow) -> Row | Dropped:
         return NO_TESTS
     tests = nested_json(raw, "input_output")
     function = tests.get("fn_name") or "" if isinstance(tests, dict) else ""
-    if function and isinstance(tests.get("inputs"), list) and isinstance(tests.get("outputs"), list):
-        tests["inputs"] = [_arguments(value) for value in tests["inputs"]]
-        tests["outputs"] = [value if isinstance(value, str) else json.dumps(value) for value in tests["outputs"]]
     answer = tests_answer(tests, "input_output")
     if isinstance(answer, Dropped):
         return answer
@@ -98,11 +95,6 @@ def apps_row(raw: RawRow) -> Row | Dropped:
         metadata["solution"] = solutions[0]
     starter = raw.text("starter_code") if function else ""
     return {"prompt": code_prompt(raw.text("question"), function, starter), "answer": answer, "metadata": metadata}
-
-
-def _arguments(value: object) -> object:
-    """A list of arguments as lines of JSON."""
-    return "\n".join(json.dumps(argument) for argument in value) if isinstance(value, list) else value
 
 
 def contest_row(raw: RawRow) -> Row | Dropped:

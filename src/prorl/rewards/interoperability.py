@@ -100,9 +100,11 @@ def compute_score(
     """verl's signature: `{"score", "outcome", "detail"}`.
 
     The verifier is `extra_info["domain"]`, or else `data_source`: math, code, stem, logic, instruction or mini. The
-    rest of `extra_info` is the problem's metadata. RuntimeError where the verifier itself failed: that is no score.
+    rest of `extra_info` is the problem's metadata, which may also be its `metadata` as JSON text (`prorl data export`).
+    RuntimeError where the verifier itself failed: that is no score.
     """
     metadata = dict(extra_info or {})
+    metadata |= _object(metadata.pop("metadata", {}))
     prompt = _prompt(str(metadata.get("domain", data_source)), ground_truth, metadata)
     (score,) = SharedPool.current().submit(prompt, [solution_str]).result()
     if score.outcome == "error":

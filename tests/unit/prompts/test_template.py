@@ -3,9 +3,9 @@
 import pytest
 from transformers import AutoTokenizer
 
-from prorl.models import mini_base_path
 from prorl.prompts.template import Template
 from prorl.records import Prompt
+from prorl.shipped import mini_base_path
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 """Of the shipped tokenizer, which has one token a character."""

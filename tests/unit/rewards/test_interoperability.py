@@ -1,5 +1,6 @@
 """The built-in verifiers behind the signatures of TRL, verl and `verifiers`, from any thread."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -68,3 +69,10 @@ def test_a_program_that_used_them_ends() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "'score': 0.0" in done.stdout
+
+
+def test_exported_rows_are_judged_by_verl_too() -> None:
+    # `prorl data export --to verl` writes the metadata as JSON text: a table has one schema.
+    extra = {"split": "train", "domain": "mini", "metadata": json.dumps(dict(MINI.metadata))}
+    assert compute_score("mini", MINI.answer, MINI.answer, extra)["score"] == 1.0
+    assert compute_score("mini", "no", MINI.answer, extra)["score"] == 0.0
