@@ -33,7 +33,7 @@ LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr
 DEVICES = {"/dev/null": 0x6, "/dev/zero": 0x4, "/dev/urandom": 0x4}
 INNER_SCRATCH = "/scratch"
 SPARE_PROCESSES = 2
-"""The harness and the main thread of a test."""
+"""The harness and the main thread of a test. Where the user is shared threads are bounded by their stacks alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def _setup(interpreter: Interpreter, room: Room) -> dict[str, object]:
         "memory": limits.memory_mb * 2**20,
         "scratch_bytes": limits.scratch_bytes,
         "cpu_seconds": math.ceil(limits.total_seconds) + 1,
-        # Where the user is not its own its other processes would count.
+        # Of a shared user all other processes would count.
         "processes": limits.threads + SPARE_PROCESSES if room.user else 0,
         "landlock": False,
         "rules": [],

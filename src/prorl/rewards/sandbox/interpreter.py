@@ -73,7 +73,7 @@ def find_interpreter(*, for_others: bool) -> Interpreter:
             reasons.append(str(error))
     raise SandboxUnavailable(
         f"no Python >= 3.9 that a user without rights can run ({'; '.join(reasons)}): install python3 of the system, "
-        "or run as a user who is not root"
+        "put this Python where everybody may read it, or run as a user who is not root"
     )
 
 
