@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-MAX_CHARACTERS = 4000
+MAX_CHARACTERS = 8000
 MAX_DEPTH = 80
-_TOKEN = re.compile(r"\s*(?:(\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})|([A-Za-z]\w{0,19})|(\*\*|[-+*/()]))", re.ASCII)
+_TOKEN = re.compile(r"\s*(?:(\d{1,120}(?:\.\d{0,40})?|\.\d{1,40})|([A-Za-z]\w{0,19})|(\*\*|[-+*/()]))", re.ASCII)
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4}
 _SIGN_BINDING = 3
 _END = ("", "", "")

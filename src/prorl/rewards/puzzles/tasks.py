@@ -127,7 +127,7 @@ _METADATA: dict[str, tuple[str, ...]] = {
     "propositional_logic": ("premises", "variables", "example_answer"),
     "puzzle24": ("numbers",),
     "quantum_lock": ("buttons", "initial_state", "initial_value", "target_value", "solution_path"),
-    "rubiks_cube": ("cube_size", "scramble_moves", "example_correct_answer"),
+    "rubiks_cube": ("cube_size", "scramble_moves"),
     "rush_hour": ("board_config",),
     "shortest_path": ("matrix",),
     "simple_integration": ("integrand", "variable"),

@@ -53,6 +53,14 @@ def test_the_librarys_oracle_is_the_gold(row):
     assert oracle is None or verify(_prompt(row), f"<answer> {oracle}\n</answer>").value == 1.0
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row["task"] == "rubiks_cube"], ids=lambda row: row["id"])
+def test_the_librarys_way_to_solve_a_cube_is_right(row):
+    """It is another one than the gold, which undoes the scramble."""
+    answer = row["metadata"]["entry"]["metadata"]["example_correct_answer"]
+    assert answer != row["answer"]
+    assert verify(_prompt(row), f"<answer>{answer}</answer>").value == 1.0
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -91,3 +99,14 @@ def test_a_broken_entry_is_not_the_answers_fault():
     score = verify(_prompt(row), "<answer>LRUD</answer>")
     assert score.outcome == "error"
     assert "sokoban" in score.detail
+
+
+def test_boxes_of_one_colour_go_to_targets_of_their_own():
+    state = {"0.5_0.5": ["box_red", "box_red"], "0.5_1.5": ["target_red"], "1.5_0.5": ["target_red"]}
+    row = {"id": "", "task": "boxnet", "answer": ""}
+    for initial, found in ((state, True), ({**state, "1.5_0.5": []}, False)):
+        entry = {"question": "", "answer": None, "metadata": {"initial_state": initial}}
+        prompt = _prompt({**row, "metadata": {"task": "boxnet", "entry": entry}})
+        gold = rows.gold_response(prompt)
+        assert (gold is not None) == found
+        assert gold is None or verify(prompt, gold).value == 1.0
