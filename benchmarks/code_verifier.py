@@ -14,7 +14,7 @@ from typing import Any
 from record import finish, options_parser, run, whole_number
 
 from prorl.records import Prompt
-from prorl.rewards.sandbox.select import survey
+from prorl.rewards.sandbox.selection import survey
 from prorl.rewards.verifier import VerifierPool
 
 GOALS = {"landlock": 40, "bubblewrap": 60}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from prorl.rewards.sandbox.select import survey
+from prorl.rewards.sandbox.selection import survey
 from prorl.rewards.verifier import VerifierPool
 from prorl.shipped import mini_base_path
 

@@ -6,7 +6,7 @@ from prorl.errors import UserError
 from prorl.records import Prompt
 from prorl.rewards.rows import ROW_CHECKS, verifier_name
 from prorl.rewards.sandbox.interface import SandboxUnavailable
-from prorl.rewards.sandbox.select import open_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox
 from prorl.rewards.verifier import VERIFIERS
 
 

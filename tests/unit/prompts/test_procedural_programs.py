@@ -17,7 +17,7 @@ from prorl.rewards.programs.problems import Asserting, Printing, Returning, read
 from prorl.rewards.programs.rows import check_row, gold_response
 from prorl.rewards.programs.verdict import verify
 from prorl.rewards.sandbox.interface import SandboxUnavailable
-from prorl.rewards.sandbox.select import worker_sandbox
+from prorl.rewards.sandbox.selection import worker_sandbox
 
 NAMES = {family.name: family for family in FAMILIES}
 ALL_LEVELS = [(name, level) for name, family in NAMES.items() for level in range(1, family.max_level + 1)]

@@ -19,7 +19,7 @@ from prorl.rewards.programs.limits import time_limit_seconds
 from prorl.rewards.programs.problems import Asserting, Examining, Printing, Problem, Returning, read_problem
 from prorl.rewards.programs.usual_imports import with_usual_imports
 from prorl.rewards.sandbox.interface import Call, Input, JobReport, Limits, SandboxUnavailable, Test, TestResult
-from prorl.rewards.sandbox.select import worker_sandbox
+from prorl.rewards.sandbox.selection import worker_sandbox
 from prorl.rewards.sandbox.values import decode
 
 RIGHT = Score(1.0, "correct")

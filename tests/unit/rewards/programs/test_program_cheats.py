@@ -10,7 +10,7 @@ import pytest
 from prorl.records import Prompt
 from prorl.rewards.programs.verdict import verify
 from prorl.rewards.sandbox.interface import SandboxUnavailable
-from prorl.rewards.sandbox.select import worker_sandbox
+from prorl.rewards.sandbox.selection import worker_sandbox
 
 PRINTING = {"inputs": ["3\n", "4\n", "5\n", "7\n"], "outputs": ["9\n", "16\n", "25\n", "49\n"]}
 CALLING = {"inputs": ["3", "4", "5", "7"], "outputs": ["9", "16", "25", "49"], "fn_name": "square"}

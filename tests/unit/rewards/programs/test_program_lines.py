@@ -11,7 +11,7 @@ from prorl.records import Prompt
 from prorl.rewards.jsonl import verify_stream
 from prorl.rewards.programs.rows import gold_response
 from prorl.rewards.sandbox.interface import SandboxUnavailable
-from prorl.rewards.sandbox.select import worker_sandbox
+from prorl.rewards.sandbox.selection import worker_sandbox
 from prorl.rewards.verifier import VerifierPool
 
 DOUBLE = {"inputs": ["1\n", "2\n"], "outputs": ["2\n", "4\n"]}

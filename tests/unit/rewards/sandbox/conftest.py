@@ -7,7 +7,7 @@ import pytest
 from prorl.rewards.sandbox.confinement import LANDLOCK_VERSION, landlock_version
 from prorl.rewards.sandbox.filters import this_machine
 from prorl.rewards.sandbox.interface import Sandbox
-from prorl.rewards.sandbox.select import open_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox
 
 
 @pytest.fixture(scope="module", params=["landlock", "bubblewrap"])

@@ -16,13 +16,13 @@ from prorl.rewards.sandbox.identity import is_root, private_user
 from prorl.rewards.sandbox.interface import Input, Limits
 from prorl.rewards.sandbox.interpreter import find_interpreter
 from prorl.rewards.sandbox.scratch import PREFIX, UNLOCKED_SECONDS, scratch_folder, sweep
-from prorl.rewards.sandbox.select import open_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox
 
 SOURCE = str(Path(prorl.__file__).parents[1])
 WORKER = """
 import sys
 from prorl.rewards.sandbox.interface import Input, Limits
-from prorl.rewards.sandbox.select import open_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox
 sandbox = open_sandbox(sys.argv[1])
 print("started", flush=True)
 sandbox.run(sys.argv[2], [Input("")], Limits(total_seconds=60.0))
@@ -118,7 +118,7 @@ import json, os, sys
 folder, backend = sys.argv[1:]
 sys.path.insert(0, folder)
 from prorl.rewards.sandbox.interface import Input, Limits, SandboxUnavailable
-from prorl.rewards.sandbox.select import open_sandbox, survey
+from prorl.rewards.sandbox.selection import open_sandbox, survey
 sandbox = open_sandbox(backend)
 programs = ["import os; print(os.getuid())", "import os; os.kill(os.getppid(), 9)", "import os; os.fork()",
             "open('/etc/passwd')", "import os; os.kill(%d, 9)" % os.getpid(), "open('/proc/%d/mem' % os.getppid())",

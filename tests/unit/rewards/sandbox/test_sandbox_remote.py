@@ -15,7 +15,7 @@ import pytest
 from prorl.rewards.sandbox import remote
 from prorl.rewards.sandbox.interface import Call, Input, Limits, SandboxUnavailable
 from prorl.rewards.sandbox.remote import RemoteSandbox
-from prorl.rewards.sandbox.select import open_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox
 from prorl.rewards.sandbox.values import decode
 
 LIMITS = Limits(total_seconds=20.0, output_bytes=100_000)

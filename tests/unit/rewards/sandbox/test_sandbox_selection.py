@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from prorl.rewards.sandbox import confinement, select
+from prorl.rewards.sandbox import confinement, selection
 from prorl.rewards.sandbox.harness import Setup
 from prorl.rewards.sandbox.identity import is_root, private_user
 from prorl.rewards.sandbox.interface import Input, JobReport, Limits, Sandbox, SandboxUnavailable
 from prorl.rewards.sandbox.interpreter import find_interpreter
 from prorl.rewards.sandbox.local import LocalSandbox
-from prorl.rewards.sandbox.select import open_sandbox, survey, worker_sandbox
+from prorl.rewards.sandbox.selection import open_sandbox, survey, worker_sandbox
 from prorl.rewards.sandbox.selftest import require_containment
 
 
@@ -24,11 +24,11 @@ def refuse(reason: str) -> Callable[[], LocalSandbox]:
 
 
 def test_backends_are_tried_in_order_and_all_reasons_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    unsafe = select.BACKENDS["unsafe"]
-    monkeypatch.setitem(select.BACKENDS, "landlock", refuse("old kernel"))
-    monkeypatch.setitem(select.BACKENDS, "bubblewrap", unsafe)
+    unsafe = selection.BACKENDS["unsafe"]
+    monkeypatch.setitem(selection.BACKENDS, "landlock", refuse("old kernel"))
+    monkeypatch.setitem(selection.BACKENDS, "bubblewrap", unsafe)
     assert open_sandbox("auto").name == "unsafe"
-    monkeypatch.setitem(select.BACKENDS, "bubblewrap", refuse("not found"))
+    monkeypatch.setitem(selection.BACKENDS, "bubblewrap", refuse("not found"))
     with pytest.raises(SandboxUnavailable, match=r"landlock: old kernel; bubblewrap: not found\): use Linux 6.12"):
         open_sandbox("auto")
     assert survey() == [("landlock", False, "old kernel"), ("bubblewrap", False, "not found")]
@@ -97,7 +97,7 @@ def test_self_test_finds_a_missing_measure(field: str, value: object, named: str
         require_containment(sandbox)
 
 
-@pytest.mark.parametrize("name", select.AUTOMATIC)
+@pytest.mark.parametrize("name", selection.AUTOMATIC)
 def test_self_test_is_cheap(name: str) -> None:
     found = {backend: usable for backend, usable, _ in survey()}
     if not found[name]:
