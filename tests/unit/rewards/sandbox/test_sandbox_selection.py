@@ -41,7 +41,7 @@ def test_unknown_choice_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("version", [0, 5])
 def test_old_landlock_is_refused(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
-    monkeypatch.setattr(select, "landlock_version", lambda: version)
+    monkeypatch.setattr(selection, "landlock_version", lambda: version)
     with pytest.raises(SandboxUnavailable, match=f"Landlock version {version}, not 6"):
         open_sandbox("landlock")
 
