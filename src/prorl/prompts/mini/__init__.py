@@ -3,10 +3,10 @@
 Suite `mini` holds the levels that may be trained on, `mini_hard` the held-out ones above them. See `docs/mini.md`.
 """
 
-import random
+from dataclasses import replace
 
 from prorl.prompts.mini.arithmetic import ADD, RUN
-from prorl.prompts.mini.problem import Family, Problem
+from prorl.prompts.mini.problem import Family, Problem, prompt_of
 from prorl.prompts.mini.programs import MERGE, PROG, RPN
 from prorl.prompts.mini.puzzles import CHAIN, COLOR, SORT
 from prorl.prompts.mini.science import GENE, SHEET
@@ -32,19 +32,5 @@ FAMILIES: dict[str, Family] = {
 
 
 def make_prompt(family: str, level: int, seed: int) -> Prompt:
-    """Generate the problem number `seed` of one level; the same arguments always give the same prompt."""
-    if family not in FAMILIES:
-        raise ValueError(f"mini family {family!r}: must be one of {', '.join(FAMILIES)}")
-    spec = FAMILIES[family]
-    if not 1 <= level <= spec.max_level:
-        raise ValueError(f"mini level {family}/{level}: must be 1 to {spec.max_level}")
-    problem = spec.generate(random.Random(f"mini/{family}/{level}/{seed}"), level)
-    return Prompt(
-        id=f"mini/{family}/{level}/{seed}",
-        domain=spec.domain,
-        task=family,
-        content=problem.prompt,
-        answer=problem.solution,
-        metadata={"task": family, "level": level, **problem.metadata},
-        verifier="mini",
-    )
+    """The problem number `seed` of one level; the same arguments always give the same prompt."""
+    return replace(prompt_of("mini", FAMILIES, family, level, seed), verifier="mini")

@@ -3,9 +3,9 @@
 Reasoning Gym serves logic. See `docs/tasks.md`.
 """
 
-import random
+from dataclasses import replace
 
-from prorl.prompts.mini.problem import Family
+from prorl.prompts.mini.problem import Family, prompt_of
 from prorl.prompts.procedural import instructions, mathematics, programs, science
 from prorl.records import Prompt
 
@@ -17,19 +17,6 @@ FAMILIES: dict[str, Family] = {
 
 
 def make_prompt(family: str, level: int, seed: int) -> Prompt:
-    """Generate the problem number `seed` of one level; the same arguments always give the same prompt."""
-    if family not in FAMILIES:
-        raise ValueError(f"procedural family {family!r}: must be one of {', '.join(FAMILIES)}")
-    spec = FAMILIES[family]
-    if not 1 <= level <= spec.max_level:
-        raise ValueError(f"procedural level {family}/{level}: must be 1 to {spec.max_level}")
-    problem = spec.generate(random.Random(f"procedural/{family}/{level}/{seed}"), level)
-    return Prompt(
-        id=f"procedural/{family}/{level}/{seed}",
-        domain=spec.domain,
-        task=family,
-        content=problem.prompt,
-        answer=problem.solution,
-        metadata={"task": family, "level": level, **problem.metadata},
-        verifier=spec.domain,
-    )
+    """The problem number `seed` of one level; the same arguments always give the same prompt."""
+    prompt = prompt_of("procedural", FAMILIES, family, level, seed)
+    return replace(prompt, verifier=prompt.domain)
