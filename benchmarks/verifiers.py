@@ -30,7 +30,7 @@ from prorl.rewards.rows import GOLD_RESPONSES
 from prorl.rewards.verifier import VerifierPool
 
 DOMAINS = ("math", "code", "stem", "logic", "instruction")
-PROSE = "Let me think about it step by step. " * 40
+PROSE = "Let me think about it step by step. " * 40 + "\n"
 JUNK_PROBLEMS = 40
 """Junk is judged on as many problems of a domain at most, for the code domain runs every program."""
 
