@@ -78,6 +78,20 @@ def test_every_line_is_answered_in_order(domain: str) -> None:
     assert all((verdict["score"] == 1.0) == (verdict["outcome"] == "correct") for verdict in verdicts)
 
 
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [
+        ("<&-", 2, "prorl: verify reads standard input and writes standard output: both must be open"),
+        (">&-", 2, "prorl: verify reads standard input and writes standard output: both must be open"),
+        (">/dev/full", 1, "prorl: verify: the output cannot be written (No space left on device)"),
+    ],
+)
+def test_streams_that_cannot_be_used_are_one_line(streams: str, code: int, said: str) -> None:
+    script = f"{sys.executable} -m prorl.cli verify --domain mini {streams}"
+    done = subprocess.run(["sh", "-c", script], input=b"x\n", capture_output=True, env=ENVIRONMENT, timeout=60)
+    assert (done.returncode, done.stderr.decode()) == (code, f"{said}\n")
+
+
 def test_an_unknown_domain_is_refused() -> None:
     command = [sys.executable, "-m", "prorl.cli", "verify", "--domain", "chess"]
     done = subprocess.run(command, input=b"", capture_output=True, env=ENVIRONMENT, timeout=60)

@@ -10,11 +10,11 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
-from prorl.errors import UserError
+from prorl.errors import RunFailed, UserError
 from prorl.records import Prompt, Score
 from prorl.rewards.verifier import VERIFIERS, VerifierPool
 
@@ -34,6 +34,8 @@ class SharedPool:
         self.pid = os.getpid()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._opened: Future[None] = Future()
+        self._ended: BaseException | None = None
+        """Why nothing is judged any more."""
         self._thread = threading.Thread(target=self._run, args=(workers,), daemon=True, name="prorl-verifiers")
         self._thread.start()
         self._opened.result()
@@ -44,13 +46,17 @@ class SharedPool:
         """This process's pool; PRORL_WORKERS says how many verifier processes it has (default: 1)."""
         with cls._lock:
             if cls._current is None or cls._current.pid != os.getpid():  # a fork has no thread, and no children
-                cls._current = cls(workers=int(os.environ.get("PRORL_WORKERS", "1")))
+                cls._current = cls(workers=_num_workers())
             return cls._current
 
     def submit(self, prompt: Prompt, responses: Sequence[str]) -> Future[tuple[Score, ...]]:
-        """The scores of the responses, in their order, when they are known."""
+        """The scores of the responses, in their order, when they are known; or what went wrong."""
         future: Future[tuple[Score, ...]] = Future()
-        self._jobs.put((prompt, responses, future))
+        with self._lock:
+            if self._ended is None:
+                self._jobs.put((prompt, responses, future))
+            else:
+                future.set_exception(self._ended)
         return future
 
     def close(self) -> None:
@@ -71,11 +77,19 @@ class SharedPool:
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
-        with pool:
-            self._serve(pool)
-
-    def _serve(self, pool: VerifierPool) -> None:
         futures: dict[int, Future[tuple[Score, ...]]] = {}
+        ended: BaseException = RuntimeError("the verifier processes were closed")
+        try:
+            with pool:
+                self._serve(pool, futures)
+        except BaseException as error:  # noqa: BLE001 - thread boundary: the callers wait for it
+            ended = error
+        with self._lock:
+            self._ended = ended
+        for future in (*futures.values(), *(future for _, _, future in _rest(self._jobs))):
+            future.set_exception(ended)
+
+    def _serve(self, pool: VerifierPool, futures: dict[int, Future[tuple[Score, ...]]]) -> None:
         while True:
             with contextlib.suppress(queue.Empty):
                 job = self._jobs.get(timeout=POLL_SECONDS) if futures else self._jobs.get()
@@ -84,7 +98,10 @@ class SharedPool:
                 prompt, responses, future = job
                 try:
                     futures[pool.submit(prompt, responses)] = future
-                except UserError as error:
+                except RunFailed as error:
+                    future.set_exception(error)
+                    raise
+                except Exception as error:  # noqa: BLE001 - thread boundary: what is wrong with a job is its caller's
                     future.set_exception(error)
             for ticket, scores in pool.collect(block=False):
                 futures.pop(ticket).set_result(scores)
@@ -148,6 +165,21 @@ def rubric_reward(domain: str) -> Callable[..., float]:
 
     reward.__name__ = f"prorl_{domain}"
     return reward
+
+
+def _num_workers() -> int:
+    text = os.environ.get("PRORL_WORKERS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"PRORL_WORKERS={text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _rest(jobs: queue.SimpleQueue[Job | None]) -> Iterator[Job]:
+    """The jobs that nobody has begun."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            if (job := jobs.get_nowait()) is not None:
+                yield job
 
 
 def _check_domain(domain: str) -> None:

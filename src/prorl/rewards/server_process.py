@@ -18,6 +18,7 @@ from prorl.rewards.server import ServerSetup
 
 START_SECONDS = 120.0
 """For a server to import its verifiers on a busy machine, and for any answer of it."""
+MAX_LOST = 5
 READ_BYTES = 1 << 16
 BOOT = (
     "import json, sys; setup = json.loads(sys.argv[1]); sys.path[:] = setup['path']; "
@@ -46,6 +47,7 @@ class ServerProcess:
     def __init__(self, *, verifiers: Sequence[str], environment: Mapping[str, str]) -> None:
         self._verifiers = tuple(verifiers)
         self._environment = {**os.environ, **ENVIRONMENT, **environment}
+        self._num_lost = 0
         self._start()
 
     @property
@@ -53,18 +55,12 @@ class ServerProcess:
         return self._popen.pid
 
     def start_worker(self, functions: Sequence[str], memory_mb: int, descriptors: Sequence[int]) -> int:
-        """Fork a worker that reads and writes these two pipes; its process number. A lost server is replaced once."""
-        try:
-            return self._ask_for_worker(functions, memory_mb, descriptors)
-        except ServerLostError:
-            self.close()
-        try:
-            self._start()
-            return self._ask_for_worker(functions, memory_mb, descriptors)
-        except (ServerLostError, UserError) as error:
-            raise RunFailed(
-                f"the server of the verifier processes ended, and cannot be started again: {error}"
-            ) from None
+        """Fork a worker that reads and writes these two pipes; its process number. A lost server is replaced."""
+        while True:
+            try:
+                return self._ask_for_worker(functions, memory_mb, descriptors)
+            except ServerLostError as error:
+                self._restart(str(error))
 
     def kill_worker(self, pid: int, server: int) -> int | None:
         """Kill a worker with its process group; its status as of `os.waitpid`, None where its server is gone."""
@@ -83,11 +79,28 @@ class ServerProcess:
             return None
         return int(answer[1])
 
+    def is_well(self) -> None:
+        """A worker of it has begun: what was lost before does not count any more."""
+        self._num_lost = 0
+
     def close(self) -> None:
         """Kill the server; on Linux its workers die with it."""
         self._popen.kill()
         self._popen.wait()
         self._channel.close()
+
+    def _restart(self, reason: str) -> None:
+        """Replace a lost server, several times in a row at most."""
+        self.close()
+        self._num_lost += 1
+        if self._num_lost > MAX_LOST:
+            raise RunFailed(f"the server of the verifier processes ended {MAX_LOST} times in a row: {reason}")
+        try:
+            self._start()
+        except UserError as error:
+            raise RunFailed(
+                f"the server of the verifier processes ended, and cannot be started again: {error}"
+            ) from None
 
     def _start(self) -> None:
         self._unread = b""

@@ -77,7 +77,7 @@ class Tickets:
     def add(self, prompt: Prompt, spec: str, responses: Sequence[str], timeout_seconds: float) -> int:
         """Queue the answers; returns the ticket's number."""
         prompt = dataclasses.replace(prompt, metadata=dict(prompt.metadata))
-        problem = pickle.dumps((spec, prompt.content, prompt.answer, prompt.metadata))
+        problem = pickle.dumps((spec, dataclasses.replace(prompt, id="")))
         ticket = Ticket(
             prompt_id=prompt.id,
             spec=spec,
@@ -86,10 +86,11 @@ class Tickets:
             responses=tuple(responses),
             timeout_seconds=timeout_seconds,
         )
+        num_characters = _num_characters(ticket.responses)  # what is no text fails here, with nothing queued
         number = self._num_tickets
         self._num_tickets += 1
         self._open[number] = ticket
-        self.num_characters += _num_characters(ticket.responses)
+        self.num_characters += num_characters
         self.queue.extend(_chunks(number, ticket.responses))
         if not ticket.responses:
             self._finish(number)

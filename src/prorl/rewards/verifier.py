@@ -19,7 +19,7 @@ from prorl.rewards.functions import Verifier, as_score, fault
 from prorl.rewards.programs.limits import deadline_seconds as program_deadline
 from prorl.rewards.server_process import ServerProcess
 from prorl.rewards.tickets import Chunk, Tickets
-from prorl.rewards.worker_process import Report, WorkerProcess
+from prorl.rewards.worker_process import SERVER_GONE, Report, WorkerProcess
 
 __all__ = ["TOLERANT", "VERIFIERS", "Verifier", "VerifierPool"]
 
@@ -99,13 +99,13 @@ class VerifierPool:
         self._tickets = Tickets()
         self._selector = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
+        self._num_workers = workers
         self._failed_starts = 0
         self._opening = True
         modules = dict.fromkeys(TABLES[reading][name].partition(":")[0] for name in preload)
         self._server = ServerProcess(verifiers=list(modules), environment={"PRORL_SANDBOX": sandbox})
         try:
-            for _ in range(workers):
-                self._start_worker()
+            self._fill_up()
             while not all(worker.ready for worker in self._workers):
                 self._pump(self._seconds_to_deadline())
         except BaseException:
@@ -171,6 +171,8 @@ class VerifierPool:
 
     def verify(self, items: Sequence[tuple[Prompt, Sequence[str]]]) -> list[tuple[Score, ...]]:
         """Judge all items and wait; results in their order. Other tickets stay to be collected."""
+        for prompt, _ in items:
+            self.spec_of(prompt)  # refused before anything is queued
         tickets = [self.submit(prompt, responses) for prompt, responses in items]
         done: dict[int, tuple[Score, ...]] = {}
         while not done.keys() >= set(tickets):
@@ -189,15 +191,21 @@ class VerifierPool:
         self._tickets.clear()
         self._selector.close()
 
-    def _start_worker(self) -> None:
+    def _fill_up(self) -> None:
+        """Start workers until there are as many as there should be. RunFailed: the system refuses."""
         functions = sorted(set(self.functions.values()))
-        process = WorkerProcess(self._server, functions=functions, memory_mb=self._memory_mb)
-        worker = _Worker(process, since=time.monotonic())
-        self._workers.append(worker)
-        self._selector.register(process.reports, selectors.EVENT_READ, worker)
+        while len(self._workers) < self._num_workers:
+            try:
+                process = WorkerProcess(self._server, functions=functions, memory_mb=self._memory_mb)
+            except OSError as error:
+                raise RunFailed(f"a verifier process cannot be started: {error}") from None
+            worker = _Worker(process, since=time.monotonic())
+            self._workers.append(worker)
+            self._selector.register(process.reports, selectors.EVENT_READ, worker)
 
     def _pump(self, wait_seconds: float | None) -> None:
         """Send work and take in reports, waiting for the first; kill who is late although nothing is left to read."""
+        self._fill_up()
         self._dispatch()
         # Read before the last look at the pipes: a pause of this process between the two must not look like lateness.
         now = time.monotonic()
@@ -281,6 +289,7 @@ class VerifierPool:
             case ["ready"]:
                 worker.ready = True
                 self._failed_starts = 0
+                self._server.is_well()
             case ["retire"]:
                 worker.retiring = True
             case _:
@@ -301,7 +310,7 @@ class VerifierPool:
             self._take_reports(worker)  # it may have made it at the last moment
         self._remove(worker)
         reason = reason or f"the verifier process ended with {ended}"
-        if not worker.ready:
+        if not worker.ready and ended != SERVER_GONE:
             self._count_failed_start(worker, reason)
         if worker.in_flight and not worker.retiring:
             chunk = worker.in_flight[0]
@@ -315,7 +324,7 @@ class VerifierPool:
             chunk.started = False
             if chunk.indices:
                 self._tickets.queue.appendleft(chunk)
-        self._start_worker()
+        self._fill_up()
 
     def _remove(self, worker: _Worker) -> None:
         for pipe in (worker.process.reports, worker.process.requests):

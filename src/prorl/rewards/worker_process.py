@@ -21,6 +21,8 @@ READ_BYTES = 1 << 16
 MAX_READS = 16
 """In one call, so that a worker that floods its pipe cannot hold the trainer."""
 MAX_REPORT_BYTES = 1 << 16
+SERVER_GONE = "its server's end"
+"""How a worker ended whose server was killed."""
 
 
 class WorkerProcess:
@@ -87,7 +89,7 @@ class WorkerProcess:
         """Kill it with its process group; what it reported before can still be read. Returns how it ended."""
         status = self._server.kill_worker(self.pid, self._server_pid)
         if status is None:
-            return "its server's end"
+            return SERVER_GONE
         code = os.waitstatus_to_exitcode(status)
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 

@@ -1,15 +1,17 @@
 """The built-in verifiers behind the signatures of TRL, verl and `verifiers`, from any thread."""
 
 import json
+import pickle
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from prorl.errors import UserError
 from prorl.prompts.mini import make_prompt
-from prorl.rewards.interoperability import compute_score, rubric_reward, trl_reward
+from prorl.rewards.interoperability import SharedPool, compute_score, rubric_reward, trl_reward
 
 MINI = make_prompt("add", 3, 0)
 EXTRA = {"domain": "mini", **MINI.metadata}
@@ -76,3 +78,27 @@ def test_exported_rows_are_judged_by_verl_too() -> None:
     extra = {"split": "train", "domain": "mini", "metadata": json.dumps(dict(MINI.metadata))}
     assert compute_score("mini", MINI.answer, MINI.answer, extra)["score"] == 1.0
     assert compute_score("mini", "no", MINI.answer, extra)["score"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("response", "extra"), [(None, {}), ("x", {"f": lambda: 0}), ("x", {"lock": threading.Lock()})]
+)
+def test_a_call_that_cannot_be_sent_fails_alone(response: object, extra: dict[str, object]) -> None:
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        compute_score("mini", response, MINI.answer, {**EXTRA, **extra})  # type: ignore[arg-type]
+    assert compute_score("mini", MINI.answer, MINI.answer, EXTRA)["score"] == 1.0
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "x"])
+def test_a_wrong_number_of_processes_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRORL_WORKERS", value)
+    monkeypatch.setattr(SharedPool, "_current", None)
+    with pytest.raises(UserError, match=f"PRORL_WORKERS={value}: must be a whole number of at least 1"):
+        compute_score("mini", "x", "y", EXTRA)
+
+
+def test_a_closed_pool_says_so() -> None:
+    pool = SharedPool(workers=1)
+    pool.close()
+    with pytest.raises(RuntimeError, match="the verifier processes were closed"):
+        pool.submit(MINI, ["x"]).result(timeout=10)

@@ -1,6 +1,9 @@
 """The verifier pool judges equal answers once; killed servers, recycled workers and full queues lose nothing."""
 
+import dataclasses
 import os
+import pickle
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -156,3 +159,58 @@ def test_verifiers_are_imported_before_the_workers_are_forked(monkeypatch: pytes
     message = "the verifier no_such_package cannot be imported .*ModuleNotFoundError.*prorl\\[tasks\\]"
     with pytest.raises(UserError, match=message):
         VerifierPool(workers=1, timeout_seconds=20.0, memory_mb=512, preload=["sample"])
+
+
+def test_what_cannot_be_judged_is_refused_with_nothing_queued(pool: VerifierPool, prompt: Prompt) -> None:
+    with pytest.raises(TypeError):
+        pool.submit(prompt, [None])  # type: ignore[list-item]
+    unpicklable = dataclasses.replace(prompt, metadata={**prompt.metadata, "f": lambda: 0})
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pool.submit(unpicklable, ["5"])
+    with pytest.raises(UserError, match="no verifier 'chess'"):
+        pool.verify([(prompt, ["5"]), (dataclasses.replace(prompt, domain="chess"), ["5"])])
+    assert pool.num_pending == 0
+    assert pool.verify([(prompt, ["5"])]) == [(RIGHT,)]
+
+
+def by_task(prompt: Prompt, answer: str) -> Score:
+    return Score(1.0, "correct", prompt.task)
+
+
+tasks = TwoStageVerifier(find, by_task)
+
+
+def test_a_verdict_belongs_to_one_task() -> None:
+    one = Prompt(id="p", domain="sample", task="one", content="x")
+    with open_pool("tasks") as pool:
+        scores = pool.verify([(one, ["5"]), (dataclasses.replace(one, task="two"), ["5"]), (one, ["5"])])
+    assert [score.detail for (score,) in scores] == ["one", "two", "one"]
+
+
+def test_a_server_killed_several_times_is_replaced() -> None:
+    item = (Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 20)
+    with open_pool("quick", workers=2) as pool:
+        for _ in range(6):  # each time a worker has begun in between
+            for _ in range(2):
+                os.kill(pool._server.pid, signal.SIGKILL)
+                pool.collect(block=False)
+            assert len(pool.verify([item])[0]) == 20
+
+
+def test_without_descriptors_the_run_ends_and_with_some_it_goes_on() -> None:
+    item = (Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 5)
+    with open_pool("quick") as pool:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        spare = [os.dup(0) for _ in range(highest)]  # no number below the limit is free
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            for _ in range(2):
+                with pytest.raises(RunFailed, match=r"a verifier process cannot be started: .*Too many open files"):
+                    pool.verify([item])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for descriptor in spare:
+                os.close(descriptor)
+        assert len(pool.verify([item])[0]) == 5
