@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from prorl.errors import RunFailed, UserError
 from prorl.records import Prompt
-from prorl.rewards.puzzles.rows import gold_response
-from prorl.rewards.puzzles.tasks import ALL_TASKS, VERSION, canonical, problem_with
+from prorl.rewards.puzzles.rows import check_row, gold_response
+from prorl.rewards.puzzles.tasks import ALL_TASKS, VERSION, canonical
 from prorl.rewards.puzzles.verdict import verify
 from prorl.seeds import stream_seed
 
@@ -115,10 +115,14 @@ def _task_rows(maker: "_Maker", task: str, count: int, seed: int, level: int) ->
 
 def _row(task: str, level: int, seed: int, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
     """None for a puzzle that cannot be judged or whose own answer is wrong."""
-    if problem_with(task, entry) or "Integral(" in (entry["answer"] or ""):
-        return None
     metadata = {"task": task, "level": level, "entry": entry}
     prompt = Prompt(id="", domain="logic", task=task, content="", metadata=metadata)
+    try:
+        check_row(prompt)
+    except ValueError:
+        return None
+    if "Integral(" in (entry["answer"] or ""):
+        return None
     gold = gold_response(prompt)
     if gold is None or verify(prompt, gold).outcome != "correct":
         return None

@@ -149,6 +149,27 @@ def test_no_constant_earns_more_than_documented(task, shared):
     assert max(earned) <= CHANCE.get(task, FAIR_CONSTANT) + 0.24
 
 
+def test_no_formula_follows_from_most_premises(shared):
+    """Every pair of letters under every sign, either letter negated or not, and a third letter added."""
+    rows = list(generate_rows(["propositional_logic"], per_task=150, seed=3))
+    prompts = [Prompt("", "logic", row["task"], "", row["answer"], row["metadata"]) for row in rows]
+    for prompt in prompts:
+        check_row(prompt)
+    pairs = [
+        f"({first} {sign} {second})"
+        for sign in "∧∨→↔"
+        for one, other in itertools.combinations("PQR", 2)
+        for first, second in itertools.product((one, f"¬{one}"), (other, f"¬{other}"))
+    ]
+    added = [f"({pair} {sign} {letter})" for pair in pairs for sign in "∧↔" for letter in "PQR"]
+    constants = [*pairs, *added, "P", "Q", "R", "(P ∧ ¬P)", "(P ∨ ¬P)"]
+    earned = {text: sum(judge(prompt, text).value for prompt in prompts) / len(prompts) for text in constants}
+    assert len(constants) > 300
+    # Two standard deviations of a share over 150 are 0.08.
+    assert 0.2 < max(earned.values()) <= CHANCE["propositional_logic"] + 0.08
+    assert earned["(P ∧ ¬P)"] == earned["(P ∨ ¬P)"] == earned["P"] == 0.0
+
+
 @pytest.mark.parametrize(("tasks", "message"), [(["gdc"], "task = gdc"), (["composite"], "not one of the 105")])
 def test_unknown_tasks(tasks, message):
     with pytest.raises(UserError, match=message):

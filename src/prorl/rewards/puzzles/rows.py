@@ -2,13 +2,17 @@
 
 from prorl.records import Prompt
 from prorl.rewards.puzzles.solutions import example_answer
+from prorl.rewards.puzzles.statements import check_premises
 from prorl.rewards.puzzles.tasks import problem_with, task_of
 
 
 def check_row(prompt: Prompt) -> None:
     """ValueError: the row names no known task, or its entry lacks what its verifier reads."""
-    if problem := problem_with(task_of(prompt.metadata, prompt.task), prompt.metadata.get("entry")):
+    task, entry = task_of(prompt.metadata, prompt.task), prompt.metadata.get("entry")
+    if problem := problem_with(task, entry):
         raise ValueError(problem)
+    if task == "propositional_logic":
+        check_premises(prompt.metadata["entry"])
 
 
 def gold_response(prompt: Prompt) -> str | None:

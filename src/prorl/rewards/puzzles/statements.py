@@ -9,8 +9,9 @@ import importlib.util
 import itertools
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prorl.rewards.puzzles.texts import Entry, json_value
 
@@ -20,7 +21,7 @@ Formula = tuple["str | Formula", ...]
 _FORMULA = re.compile(r"\s*([A-Z]|[¬∧∨→↔()])")
 WEAK = 0.1
 """For a statement that follows and says less than the example and than half of all cases."""
-_MAX_TOKENS, _MAX_DEPTH = 400, 60
+_MAX_TOKENS, _MAX_DEPTH, _MAX_LETTERS = 400, 60, 10
 _BINDING = {"↔": 1, "→": 2, "∨": 3, "∧": 4}
 """Stronger ones bind first; equal ones group to the left, as in the library."""
 _PAIR = re.compile(r"\s*([A-Za-z])\s*=\s*(\d)\s*", re.ASCII)
@@ -34,20 +35,42 @@ def propositional_logic(entry: Entry, answer: str) -> float:
     Full marks take a statement that rules out half of all cases, or implies the entry's own example: most premises
     imply some "P or Q", which earns `WEAK`. The example itself may be equivalent to a variable or a premise.
     """
-    facts = entry["metadata"]
-    conclusion, example = parse_formula(answer), parse_formula(facts["example_answer"])
-    premises = [parse_formula(text) for text in facts["premises"]]
-    names = sorted({*facts["variables"]})
-    if conclusion is None or example is None or None in premises or not _names_in(conclusion) <= set(names):
+    truths, given, everywhere = _cases(entry["metadata"])
+    conclusion, example = parse_formula(answer), parse_formula(entry["metadata"]["example_answer"])
+    if conclusion is None or example is None or not _names_in(conclusion) <= truths.keys():
         return 0.0
+    true, shown = (_truth(formula, truths, everywhere) for formula in (conclusion, example))
+    follows = functools.reduce(operator.and_, given, everywhere) & ~true == 0
+    if true == everywhere or not follows or (conclusion != example and true in (*truths.values(), *given)):
+        return 0.0
+    return 1.0 if 2 * true.bit_count() <= everywhere.bit_length() or true & ~shown == 0 else WEAK
+
+
+def check_premises(entry: Entry) -> None:
+    """ValueError: the premises of `propositional_logic` cannot be read, or contradict each other."""
+    _cases(entry["metadata"])
+
+
+def _cases(facts: Mapping[str, Any]) -> tuple[dict[str, int], list[int], int]:
+    """Where each letter holds, where each premise does, and all cases: columns of the truth table. ValueError."""
+    texts, names = facts["premises"], facts["variables"]
+    for key, value in (("premises", texts), ("variables", names)):
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise ValueError(f"metadata.entry.metadata.{key}: must be a list of texts")
+    names = sorted(set(names))
+    if len(names) > _MAX_LETTERS:
+        raise ValueError(f"metadata.entry.metadata.variables: {len(names)}, more than {_MAX_LETTERS}")
     everywhere = (1 << (1 << len(names))) - 1
     truths = {name: _truth_column(place, len(names)) for place, name in enumerate(names)}
-    given = [_truth(premise, truths, everywhere) for premise in premises if premise is not None]
-    allowed = functools.reduce(operator.and_, given, everywhere)
-    true, shown = (_truth(formula, truths, everywhere) for formula in (conclusion, example))
-    if true == everywhere or allowed & ~true or (conclusion != example and true in (*truths.values(), *given)):
-        return 0.0
-    return 1.0 if 2 * true.bit_count() <= 1 << len(names) or true & ~shown == 0 else WEAK
+    given = []
+    for text in texts:
+        premise = parse_formula(text)
+        if premise is None or not _names_in(premise) <= truths.keys():
+            raise ValueError(f"metadata.entry.metadata.premises: {text[:60]!r} is no formula of the variables")
+        given.append(_truth(premise, truths, everywhere))
+    if functools.reduce(operator.and_, given, everywhere) == 0:
+        raise ValueError("metadata.entry.metadata.premises: they contradict each other, so that anything follows")
+    return truths, given, everywhere
 
 
 def parse_formula(text: str) -> Formula | None:

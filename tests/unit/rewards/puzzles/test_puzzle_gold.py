@@ -83,6 +83,33 @@ def test_rows_that_cannot_be_judged(change, reason):
     assert verify(_prompt(row), "<answer>1</answer>").outcome == "error"
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"premises": ["P", "¬P"]}, "contradict"),
+        ({"premises": ["(P ↔ Q)", "(P ∧ ¬Q)"]}, "contradict"),
+        ({"premises": ["(P → Q)", "(¬P → Q)", "¬(P ∨ Q)"]}, "contradict"),
+        ({"premises": ["P or Q"]}, "no formula"),
+        ({"premises": ["S"]}, "no formula"),
+        ({"premises": [None]}, "list of texts"),
+        ({"variables": "PQR"}, "list of texts"),
+        ({"variables": list("ABCDEFGHPQR")}, "11, more than 10"),
+    ],
+)
+def test_premises_that_say_nothing_or_anything(facts, reason):
+    """Where premises contradict each other, every statement follows."""
+    row = json.loads(json.dumps(next(row for row in ROWS if row["task"] == "propositional_logic")))
+    row["metadata"]["entry"]["metadata"].update(
+        {"premises": ["(P → Q)", "P"], "variables": ["P", "Q"], "example_answer": "(P ∧ Q)"}
+    )
+    rows.check_row(_prompt(row))
+    assert verify(_prompt(row), "<answer>(Q ∧ P)</answer>").value == 1.0
+    row["metadata"]["entry"]["metadata"].update(facts)
+    with pytest.raises(ValueError, match=reason):
+        rows.check_row(_prompt(row))
+    assert verify(_prompt(row), "<answer>(Q ∧ P)</answer>").outcome == "error"
+
+
 @pytest.mark.parametrize("task", sorted(JUDGES))
 def test_an_entry_of_the_wrong_shape_is_an_error_or_a_zero(task):
     """Nothing raises, and no answer to it is right, when every value that is read is of another type."""
