@@ -27,6 +27,8 @@ INSTRUCTION = (
 )
 MAX_BARREN = 40
 """Draws in a row without a usable puzzle after which a task counts as exhausted."""
+_LONG_BARREN = {"string_insertion": 1000}
+"""Where few puzzles are usable: 19 of 20 strings of the library's own settings stay as they are."""
 MAX_LOST = 5
 """Puzzles in a row that cost too much processor time after which a task counts as exhausted."""
 _SEEDS = 1 << 31
@@ -100,7 +102,8 @@ def _task_rows(maker: "_Maker", task: str, count: int, seed: int, level: int) ->
     number = barren = lost = 0
     step = level - 1 + FIRST_STEP.get(task, 0) if level else -1
     start = stream_seed(seed, "reasoning-gym", task, level) % _SEEDS
-    while len(seen) < count and barren < MAX_BARREN and lost < MAX_LOST:
+    max_barren = _LONG_BARREN.get(task, MAX_BARREN)
+    while len(seen) < count and barren < max_barren and lost < MAX_LOST:
         entry = maker.make(task, step, start, number)
         number += 1
         lost = lost + 1 if entry is None else 0
@@ -114,14 +117,14 @@ def _task_rows(maker: "_Maker", task: str, count: int, seed: int, level: int) ->
 
 
 def _row(task: str, level: int, seed: int, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
-    """None for a puzzle that cannot be judged or whose own answer is wrong."""
+    """None for a puzzle that cannot be judged, whose own answer is wrong, or is the string that was given."""
     metadata = {"task": task, "level": level, "entry": entry}
     prompt = Prompt(id="", domain="logic", task=task, content="", metadata=metadata)
     try:
         check_row(prompt)
     except ValueError:
         return None
-    if "Integral(" in (entry["answer"] or ""):
+    if "Integral(" in (entry["answer"] or "") or (task == "string_insertion" and _is_copy(entry)):
         return None
     gold = gold_response(prompt)
     if gold is None or verify(prompt, gold).outcome != "correct":
@@ -134,6 +137,10 @@ def _row(task: str, level: int, seed: int, number: int, entry: dict[str, Any]) -
         "answer": gold.removeprefix("<answer>").removesuffix("</answer>"),
         "metadata": metadata,
     }
+
+
+def _is_copy(entry: dict[str, Any]) -> bool:
+    return bool(entry["answer"] == entry["metadata"]["string"])
 
 
 class _Maker:

@@ -170,6 +170,19 @@ def test_no_formula_follows_from_most_premises(shared):
     assert earned["(P ∧ ¬P)"] == earned["(P ∨ ¬P)"] == earned["P"] == 0.0
 
 
+@pytest.mark.parametrize("level", [0, 1, 4])
+def test_to_copy_the_string_is_no_way_to_insert_into_it(level, shared):
+    """Of the library's strings of level 0, one in twenty has a place for an insertion."""
+    rows = list(generate_rows(["string_insertion"], per_task=30, seed=3, level=level))
+    prompts = [Prompt("", "logic", row["task"], "", row["answer"], row["metadata"]) for row in rows]
+    assert len(prompts) == 30
+    assert all(verify(prompt, gold_response(prompt)).value == 1.0 for prompt in prompts)
+    strings = [prompt.metadata["entry"]["metadata"]["string"] for prompt in prompts]
+    given = [prompt.metadata["entry"]["question"].strip().rpartition(": ")[2] for prompt in prompts]
+    assert strings == given
+    assert [judge(prompt, string).value for prompt, string in zip(prompts, strings, strict=True)] == [0.0] * 30
+
+
 @pytest.mark.parametrize(("tasks", "message"), [(["gdc"], "task = gdc"), (["composite"], "not one of the 105")])
 def test_unknown_tasks(tasks, message):
     with pytest.raises(UserError, match=message):

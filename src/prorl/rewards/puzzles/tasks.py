@@ -91,7 +91,8 @@ PATCHES: dict[str, str] = {
     "sentence_reordering": "0.05 for any text: only what exceeds half is paid, for the same words",
     "spell_backward": "paid a letter in place: right or wrong",
     "spiral_matrix": "evaluated the answer as Python: a list is read by an own parser",
-    "string_insertion": "evaluated the answer as Python: a list is read by an own parser",
+    "string_insertion": "evaluated the answer as Python: a list is read by an own parser; strings of the library's own "
+    "settings that stay as they are, 19 of 20, are not drawn",
     "sudoku": "as futoshiki",
     "time_intervals": "paid for closeness: right or wrong",
     "tower_of_hanoi": "0.05 for legal moves that do not solve it: now 0",
