@@ -1,6 +1,7 @@
 """Stage 3, rewards: the verifier of instructions: the share of IFEval rules that the text after `</think>` follows.
 
-`verify` reads the text as it stands, `verify_tolerant` as IFEval's loose accuracy does. Calls no model.
+`verify` reads the text as it stands, `verify_tolerant` as IFEval's loose accuracy does. Stretches copied from the
+prompt bring nothing. Calls no model.
 """
 
 import re
@@ -10,13 +11,12 @@ from prorl.records import Prompt, Score
 from prorl.rewards.answers import final_text
 from prorl.rewards.functions import TwoStageVerifier, clean, fault
 from prorl.rewards.instructions.arguments import Instruction
+from prorl.rewards.instructions.copies import own_text
 from prorl.rewards.instructions.rows import read_row
 from prorl.rewards.instructions.rules import follows, follows_loosely
 
 MAX_CHARACTERS = 1 << 17
 """Of an answer: 32,000 tokens of English. A loose reading tries every rule on eight texts of this length."""
-MIN_ECHO = 0.8
-"""Share of the prompt."""
 _WORD = re.compile(r"\w")
 
 
@@ -28,17 +28,7 @@ def _answer(prompt: Prompt, response: str) -> str | Score:
         return Score(0.0, "unparsable", f"longer than {MAX_CHARACTERS} characters")
     if not _WORD.search(text):
         return Score(0.0, "unparsable", "no word in the answer")
-    if _is_echo(text, prompt.text):
-        return Score(0.0, "wrong", "only repeats the prompt")
     return text
-
-
-def _is_echo(text: str, prompt: str) -> bool:
-    """Nothing but the prompt, once or more, or most of it: it holds the very words that it asks for."""
-    text, prompt = (" ".join(part.lower().split()) for part in (text, prompt))
-    if not prompt:
-        return False
-    return (len(text) > MIN_ECHO * len(prompt) and text in prompt) or not _WORD.search(text.replace(prompt, ""))
 
 
 def _judge(prompt: Prompt, text: str, followed: Callable[[str, Instruction], bool]) -> Score:
@@ -46,7 +36,11 @@ def _judge(prompt: Prompt, text: str, followed: Callable[[str, Instruction], boo
         instructions, all_or_nothing = read_row(prompt)
     except ValueError as error:
         return fault(f"malformed problem: {error}")
-    missed = [instruction.rule for instruction in instructions if not followed(text, instruction)]
+    own = own_text(text, prompt.text, instructions)
+    if own is None:
+        return Score(0.0, "wrong", "only repeats the prompt")
+    # As a whole, so that a copy breaks what it breaks, and without copies, so that none brings what is asked for.
+    missed = [given.rule for given in instructions if not all(followed(part, given) for part in {text, own})]
     if not missed:
         return Score(1.0, "correct")
     num_followed = len(instructions) - len(missed)

@@ -93,9 +93,54 @@ def test_an_echo_of_the_prompt_scores_nothing():
     for echo in (text, f" {text.upper()}\n{text}", text[1:], text[:-9], f"{text}\n...", f"<think>x</think>{text}"):
         for judge in (verify, verify_tolerant):
             assert judge(prompt, echo) == Score(0.0, "wrong", "only repeats the prompt"), echo
-    assert verify(prompt, f"{text} The sea is blue.").value == 1.0
+    assert verify(prompt, f"{text} <<The sea>> is blue.").value == 1.0
     assert verify(prompt, "<<a title>>").value == 1.0
     assert verify(row(*TWO, text="Say <<hi>> now"), "<<hi>>").value == 1.0
+
+
+ASKED = "Write a short story about a long road. Use the following words: window, ocean. Do not write any commas."
+WORDS = ("keywords:existence", {"keywords": ["window", "ocean"]})
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        f"Sure. {ASKED}",
+        f"{ASKED.upper()} OK BYE",
+        ASKED[: len(ASKED) * 3 // 4],
+        ASKED[len(ASKED) // 5 :],
+        f"Sure! {ASKED.replace(' ', ' ** ')}",
+        f"*{ASKED.replace(',', '').replace('.', '')}* {ASKED} ok",
+    ],
+)
+def test_a_near_copy_of_the_prompt_scores_nothing(copy):
+    for judge in (verify, verify_tolerant):
+        assert judge(row(WORDS, "punctuation:no_comma", text=ASKED), copy).value == 0.0
+
+
+def test_copied_words_bring_nothing_and_break_what_they_break():
+    own = "The road was long and nobody knew where it would end."
+    prompt = row(WORDS, "punctuation:no_comma", text=ASKED)
+    assert verify(row(WORDS, text=ASKED), f"{ASKED} {own}").value == 0.0
+    assert verify(prompt, f"{ASKED.replace(',', '')} {own}") == Score(
+        0.5, "partial", "1 of 2 followed; not keywords:existence"
+    )
+    assert verify(prompt, f"{ASKED} {own} An ocean behind a window.").value == 0.5  # the copy holds a comma
+    # Seven words in a row are a quotation, and `a window` is its own.
+    assert verify(prompt, f"A short story about a long road and the ocean: {own} It had a window.").value == 1.0
+
+
+def test_what_an_argument_says_word_by_word_is_no_copy():
+    phrase = "Is there anything else I can help you with?"
+    prompt = row(("startend:end_checker", {"end_phrase": phrase}), text=f"Write a poem and end it with: {phrase}")
+    assert verify(prompt, f"Blue sea. {phrase}").value == 1.0
+    request = "Describe an old lighthouse by the sea in one paragraph."
+    repeat = ("combination:repeat_prompt", {"prompt_to_repeat": request})
+    prompt = row(repeat, WORDS, text=f"{request} First repeat the request. Use these keywords: window and ocean.")
+    assert verify(prompt, f"{request} Its window shows the ocean.").value == 1.0
+    assert verify(prompt, prompt.text).value == 0.0
+    assert verify(prompt, f"{prompt.text} The light is on every single night.").value == 0.5
+    assert verify(prompt, request).value == 0.0
 
 
 @pytest.mark.parametrize("rule", ARGUMENTS)
