@@ -140,23 +140,24 @@ _METADATA: dict[str, tuple[str, ...]] = {
 """What a verdict reads of `entry["metadata"]`."""
 
 FAIR_CONSTANT = 0.12
-"""Mean score that no constant answer exceeds, where `CHANCE` does not say more."""
+"""Mean score that no constant answer and no copy exceeds, where `CHANCE` does not say more."""
 
 _CHANCE = {
-    0.15: "calendar_arithmetic color_cube_rotation number_sequence",
+    0.15: "boxnet calendar_arithmetic color_cube_rotation list_functions n_queens power_function",
     0.2: "game_of_life largest_island rectangle_count",
     0.25: "aiw binary_alternation count_bits family_relationships graph_color",
-    0.3: "knight_swap",
-    0.35: "gcd letter_counting polynomial_equations propositional_logic zebra_puzzles",
-    0.4: "mahjong_puzzle maze rotten_oranges shortest_path",
-    0.45: "acre self_reference",
-    0.55: "course_schedule isomorphic_strings ransom_note",
-    0.6: "game_of_life_halting",
-    0.7: "circuit_logic syllogism",
+    0.35: "gcd knight_swap number_sequence polynomial_equations rotate_matrix string_manipulation",
+    0.4: "propositional_logic shortest_path zebra_puzzles",
+    0.45: "letter_counting mahjong_puzzle maze number_format pool_matrix self_reference",
+    0.5: "acre rotten_oranges",
+    0.6: "course_schedule game_of_life_halting isomorphic_strings ransom_note",
+    0.7: "circuit_logic",
+    0.75: "syllogism",
 }
 CHANCE: dict[str, float] = {task: level for level, tasks in _CHANCE.items() for task in tasks.split()}
-"""What the best constant answer earns on average, because few answers are possible or one of them is common; measured
-on 100 puzzles of the library's own settings."""
+"""What the best constant answer earns on average, or a part of the question that is copied (the last number of a
+sequence, the matrix as it was): few answers are possible, or one is common. No less than any of several draws of 100 to
+300 puzzles of the library's own settings showed; the share itself is often 0.1 lower."""
 
 
 def canonical(task: str) -> str:
