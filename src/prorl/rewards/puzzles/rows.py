@@ -3,14 +3,16 @@
 from prorl.records import Prompt
 from prorl.rewards.puzzles.solutions import example_answer
 from prorl.rewards.puzzles.statements import check_premises
-from prorl.rewards.puzzles.tasks import problem_with, task_of
+from prorl.rewards.puzzles.tasks import ALL_TASKS, canonical, problem_with, task_of
 
 
 def check_row(prompt: Prompt) -> None:
-    """ValueError: the row names no known task, or its entry lacks what its verifier reads."""
+    """ValueError: the row names no known task, or two of them, or its entry lacks what its verifier reads."""
     task, entry = task_of(prompt.metadata, prompt.task), prompt.metadata.get("entry")
     if problem := problem_with(task, entry):
         raise ValueError(problem)
+    if canonical(prompt.task) in ALL_TASKS and canonical(prompt.task) != task:
+        raise ValueError(f"task = {prompt.task}: metadata.task is {task}; they must name the same task")
     if task == "propositional_logic":
         check_premises(prompt.metadata["entry"])
 

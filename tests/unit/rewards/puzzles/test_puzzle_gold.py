@@ -84,6 +84,32 @@ def test_rows_that_cannot_be_judged(change, reason):
 
 
 @pytest.mark.parametrize(
+    ("task", "given", "accepted"),
+    [
+        ("palindrome", "palindrome_generation", True),
+        ("palindrome_generation", "palindrome", True),
+        ("my_own_puzzles", "palindrome_generation", True),
+        ("palindrome_generation", None, True),
+        ("gcd", "palindrome_generation", False),
+        ("palindrome_partitioning", "palindrome", False),
+        ("my_own_puzzles", None, False),
+        ("palindrome_generation", "my_own_puzzles", False),
+    ],
+)
+def test_a_row_names_one_known_task(task, given, accepted):
+    """In its metadata, or as its task where they name none; a task of another name is the user's own."""
+    row = json.loads(json.dumps(next(row for row in ROWS if row["task"] == "palindrome_generation")))
+    metadata = {"task": given, "entry": row["metadata"]["entry"]}
+    row |= {"task": task, "metadata": metadata if given else {"entry": metadata["entry"]}}
+    if accepted:
+        rows.check_row(_prompt(row))
+        assert verify(_prompt(row), rows.gold_response(_prompt(row))).value == 1.0
+    else:
+        with pytest.raises(ValueError, match="task"):
+            rows.check_row(_prompt(row))
+
+
+@pytest.mark.parametrize(
     ("facts", "reason"),
     [
         ({"premises": ["P", "¬P"]}, "contradict"),
