@@ -27,7 +27,7 @@ _WORDS = {"No", "no", "In", "As", "At", "I", "Be", "He"}
 _STATE = re.compile(r"\((?:aq|s|l|g|cr|sol)\)", re.IGNORECASE)
 _CHARGE = re.compile(r"\^\(?([0-9]{0,2})([+-]{1,4})\)?$|\^\(?([+-])([0-9]{1,2})\)?$")
 _PLAIN_CHARGE = re.compile(r"([+-]{1,4})$")
-_COEFFICIENT = re.compile(r"(\d{1,4}(?:/\d{1,3})?|\(\(\d{1,3}\)/\(\d{1,3}\)\))(?=[A-Z(\[^e])")
+_COEFFICIENT = re.compile(r"(\d{1,4}(?:/[1-9]\d{0,2})?|\(\(\d{1,3}\)/\([1-9]\d{0,2}\)\))(?=[A-Z(\[^e])")
 _ISOTOPE = re.compile(r"(?:\^\(?(\d{1,3})\)?(?:_\(?\d{1,3}\)?)?|_\(?\d{1,3}\)?\^\(?(\d{1,3})\)?)(?=[A-Z])")
 _ISOTOPE_BEHIND = re.compile(r"([A-Z][a-z]?)-(\d{1,3})")
 _TOKEN = re.compile(r"([A-Z][a-z]?)|([(\[])|([)\]])|(\d{1,6})|([-=≡·.*])")
@@ -132,7 +132,7 @@ def _side(text: str) -> list[tuple[Fraction, Formula]] | None:
     for part in _PLUS.split(text.strip()):
         compact = part.replace(" ", "")
         match = _COEFFICIENT.match(compact)
-        number = Fraction(match[1].replace("(", "").replace(")", "")) if match and "/0" not in match[1] else Fraction(1)
+        number = Fraction(match[1].replace("(", "").replace(")", "")) if match else Fraction(1)
         formula = _formula(compact[match.end() :] if match else compact)
         if formula is None or not number:
             return None

@@ -127,7 +127,7 @@ def _power_of_ten(exponent: int) -> Fraction:
 def _power(base: Fraction | float, exponent: Fraction) -> Fraction | float:
     if base == 10 and exponent.denominator == 1:
         return _power_of_ten(exponent.numerator)
-    if base < 0 and exponent.denominator != 1:
+    if (base < 0 and exponent.denominator != 1) or (base == 0 and exponent < 0):
         raise _UnreadableError
     if exponent.denominator == 1 and abs(exponent) <= MAX_DEPTH and isinstance(base, Fraction):
         power: Fraction | float = Fraction(base**exponent.numerator)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from prorl.records import Prompt, Score
 from prorl.rewards.answers import final_text, last_answer_tag, last_boxed
-from prorl.rewards.functions import TwoStageVerifier, fault
+from prorl.rewards.functions import TwoStageVerifier, clean, describe, fault
 from prorl.rewards.science.choices import read_choice
 from prorl.rewards.science.conversion import Measure, measure
 from prorl.rewards.science.expressions import is_expression, same_expression
@@ -32,6 +32,8 @@ _STATED = re.compile(r"\banswer ?(?:is|:|=) ?:? ?([^\n]+)", re.IGNORECASE)
 _BLANKS = re.compile(r"[^\S\n]+|\*\*")
 _END_OF_SENTENCE = re.compile(r"[.!](?:\s+[A-Z].*|\s*)$")
 _BOLD_LINE = re.compile(r"\s*\*\*([^*\n]{1,200})\*\*[.\s]*")
+# What reading a number, unit or formula may raise where it meets a text that its grammar did not foresee.
+_READING_ERRORS = (ArithmeticError, TypeError, ValueError, KeyError, IndexError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,18 @@ def _judge(prompt: Prompt, answer: str, allows_bare: bool) -> Score:
     try:
         check_row(prompt)
         options = read_options(prompt.answer, prompt.metadata)
-    except ValueError as error:
-        return fault(f"malformed problem: {error}")
-    if options is not None:
-        reason = _judge_choice(options, answer)
-    else:
+        for text in (prompt.answer, *(options.texts.values() if options else ())):
+            _try_gold(text)
         unit, tolerance = prompt.metadata.get("unit"), prompt.metadata.get("tolerance")
         wanted = _Wanted(_unit(unit), None if tolerance is None else float(tolerance), allows_bare)
-        reason = _difference(prompt.answer, answer, wanted)
+    except _READING_ERRORS as error:
+        return fault(f"malformed problem: {error}")
+    try:
+        reason = _judge_choice(options, answer) if options else _difference(prompt.answer, answer, wanted)
+    except (
+        _READING_ERRORS
+    ) as error:  # the row reads well, so the answer is at fault: no `error`, which is not trained on
+        return Score(0.0, "unparsable", clean(f"unreadable: {describe(error)}"))
     return Score(0.0, "wrong", reason) if reason else Score(1.0, "correct")
 
 
@@ -134,6 +140,15 @@ def _unit(unit: str | None) -> Measure | None:
 @lru_cache(maxsize=4096)
 def _gold_quantities(gold: str) -> tuple[Quantity, ...] | None:
     return read_quantities(plain(gold))
+
+
+@lru_cache(maxsize=4096)
+def _try_gold(gold: str) -> None:
+    """Read a text of the row in every way, so that one that cannot be read raises before any answer is."""
+    _gold_quantities(gold)
+    text = plain(gold)
+    for read in (read_ratio, read_configuration, read_reaction, read_formula):
+        read(text)
 
 
 def _difference(gold: str, answer: str, wanted: _Wanted) -> str:

@@ -11,12 +11,14 @@ import pint
 import pytest
 
 from prorl.records import Prompt
+from prorl.rewards.science import verdict
 from prorl.rewards.science.conversion import measure
 from prorl.rewards.science.expressions import is_expression
 from prorl.rewards.science.markup import plain
 from prorl.rewards.science.numerals import read_numeral
 from prorl.rewards.science.options import read_options
 from prorl.rewards.science.phrases import alternatives
+from prorl.rewards.science.quantities import read_quantities
 from prorl.rewards.science.rows import check_row, gold_response
 from prorl.rewards.science.units import read_unit
 from prorl.rewards.science.verdict import verify, verify_tolerant
@@ -109,6 +111,45 @@ def test_random_text_never_raises_and_never_scores():
         text = "?!?" + "".join(rng.choice(alphabet) for _ in range(rng.choice((12, 40, 290, 990))))
         for prompt in GOLDS:
             assert verify(prompt, "\\boxed{" + text.replace("{", "").replace("}", "") + "}").value == 0.0, text
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("pH = 7.4", "0^{-19}"),
+        ("pH = 7.4", r"1.6 \times 10^{-0^{-19}}"),
+        ("pH = 7.4", "0^{-1/2}"),
+        ("H2O", r"H2 -> \frac{1}{0}O2"),
+        ("2H2 + O2 -> 2H2O", r"2H2 + \frac{00}{00}O2 -> 2H2O"),
+        ("2H2 + O2 -> 2H2O", "2H2 + 1/0O2 -> 2H2O"),
+        ("0^{-19}", "7"),
+        (r"H2 -> \frac{1}{0}O2", "H2"),
+    ],
+)
+def test_a_division_by_zero_is_a_wrong_answer(gold: str, answer: str):
+    assert verify(row(gold), f"\\boxed{{{answer}}}").outcome == "wrong"
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError, OverflowError, TypeError, ValueError, KeyError, IndexError, RecursionError]
+)
+@pytest.mark.parametrize("choices", [{}, {"choices": ["7 km", "5 km"]}])
+@pytest.mark.parametrize(("unreadable", "outcome"), [("6 km", "unparsable"), ("7 km", "error")])
+def test_an_answer_that_breaks_the_reading_is_no_fault_of_the_verifier(
+    error, choices, unreadable: str, outcome: str, monkeypatch
+):
+    def read(text: str):
+        if text == unreadable:
+            raise error("reading\n" + "x" * 300)
+        return read_quantities(text)
+
+    monkeypatch.setattr(verdict, "read_quantities", read)
+    for memory in (verdict._gold_quantities, verdict._try_gold):
+        memory.cache_clear()
+    score = verify(row("7 km", **choices), r"\boxed{6 km}")
+    assert (score.value, score.outcome) == (0.0, outcome)
+    assert "\n" not in score.detail
+    assert len(score.detail) <= 200
 
 
 def test_payloads_do_not_run(tmp_path: Path):
