@@ -59,8 +59,8 @@ def _letter_with_text(match: re.Match[str], options: Options, same_text: SameTex
         known = options.known_text
         if known and letter in options.right:
             return frozenset(letter) if same_text(known, text) else "letter and text differ"
-        several = _MARKER.search(text) or _several(f"{letter} {text}", options)
-        return "several options" if several else frozenset(letter)
+        several = _several(f"{letter} {text}", options)
+        return several or ("several options" if _MARKER.search(text) else frozenset(letter))
     if _option_of(text, {letter: options.texts[letter]}, same_text):
         return frozenset(letter)
     return _several(f"{letter} {text}", options) or "letter and text differ"

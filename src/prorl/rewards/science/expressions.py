@@ -42,6 +42,6 @@ def same_expression(gold: str, answer: str) -> bool:
 
 
 def _right_side(text: str) -> str:
-    text = text.strip().strip("$").strip()
+    text = text.replace(r"\varepsilon", r"\epsilon").strip().strip("$").strip()
     match = _LEFT_SIDE.match(text)
     return text[match.end() :].strip() if match else text

@@ -21,7 +21,7 @@ _CHARACTERS = str.maketrans(
         "−": "-", "–": "-", "—": "-", "‑": "-", "‐": "-", "⁄": "/", "∙": "·", "⋅": "·", "•": "·", "∗": "*", "µ": "μ",
         "’": "'", "‘": "'", "“": '"', "”": '"', "′": "'", "″": '"', "∼": "≈", "~": " ", "º": "°", "˚": "°", "∆": "Δ",
         "→": "->", "⟶": "->", "⇌": "<->", "⇋": "<->", "↔": "<->", "&": " ", "`": None, "$": None, "\x01": None,
-        "\x02": None, "\u200b": None, "\u200c": None, "\u200d": None, "\ufeff": None, "\u00ad": None,
+        "∶": ":", "\x02": None, "\u200b": None, "\u200c": None, "\u200d": None, "\ufeff": None, "\u00ad": None,
     }
 )  # fmt: skip
 _NAMED = {
@@ -33,6 +33,7 @@ _NAMED = {
     "Rightarrow": "->", "rightleftharpoons": "<->", "leftrightarrow": "<->", "xrightleftharpoons": "<->", "prime": "'",
     "equilibrium": "<->", "permil": "‰", "percent": "%", "infty": "∞", "alpha": "α", "beta": "β", "gamma": "γ",
     "lambda": "λ", "sigma": "σ", "ell": "ℓ", "colon": ":", "ldots": "...", "dots": "...", "cdots": "...",
+    "epsilon": "ε", "varepsilon": "ε",
 }  # fmt: skip
 _DROPPED_NAMES = (
     "text textbf textit textrm texttt textsf textnormal mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol "

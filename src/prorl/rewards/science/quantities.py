@@ -38,6 +38,7 @@ _TUPLE = re.compile(r"^[(\[]([^()\[\]]*(?:\([^()]*\)[^()\[\]]*)*)[)\]]( ?[^,;()]
 _TIGHT_LIST = re.compile(r"\s*[;,]\s*(?:and\s+)?|\s+and\s+")
 _SUBSTANCE = re.compile(r" of (?!.*\b(?:or|and)\b)[\w ^()+-]{1,40}$")
 _NEXT_PART = re.compile(r"(?<=[A-Za-z°'\"])\s+(?=\d)|(?<=[°'])(?=\d)")
+_RATIO_IN_WORDS = re.compile(r"\s+to\s+|^(\d{1,9})\s*/\s*(?=\d{1,9}$)")
 _RATIO = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:\s*:\s*\d{1,9}(?:\.\d{1,9})?){1,15}")
 
 
@@ -74,6 +75,11 @@ def read_quantities(text: str) -> tuple[Quantity, ...] | None:
             if len(quantities) == len(parts):
                 return _with_shared_unit(quantities)
     return None
+
+
+def read_stated_ratio(text: str) -> tuple[Fraction, ...] | None:
+    """As `read_ratio`, also `3 to 1` and `3/1`, which are ratios only where one is asked for."""
+    return read_ratio(_RATIO_IN_WORDS.sub(lambda match: f"{match[1] or ''}:", text.strip()))
 
 
 def read_ratio(text: str) -> tuple[Fraction, ...] | None:

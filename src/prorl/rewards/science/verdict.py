@@ -20,7 +20,7 @@ from prorl.rewards.science.formulas import read_configuration, read_formula, rea
 from prorl.rewards.science.markup import MAX_ANSWER_CHARS, bare, plain
 from prorl.rewards.science.options import Options, read_options
 from prorl.rewards.science.phrases import same_phrase
-from prorl.rewards.science.quantities import Quantity, equal, read_quantities, read_ratio
+from prorl.rewards.science.quantities import Quantity, equal, read_quantities, read_ratio, read_stated_ratio
 from prorl.rewards.science.rows import check_row
 from prorl.rewards.science.units import read_unit
 
@@ -159,10 +159,10 @@ def _difference(gold: str, answer: str, wanted: _Wanted) -> str:
     if quantities is not None:
         return _quantity_difference(quantities, gold, answer, wanted)
     gold_text, answer_text = plain(gold), plain(answer)
-    for read in (read_ratio, read_configuration):
+    for read, read_answer in ((read_ratio, read_stated_ratio), (read_configuration, read_configuration)):
         expected = read(gold_text)
         if expected is not None:
-            return "" if expected == read(answer_text) else "another ratio or configuration"
+            return "" if expected == read_answer(answer_text) else "another ratio or configuration"
     is_same_substance = _same_substance(gold_text, answer_text)
     if is_same_substance is not None:
         return "" if is_same_substance else "another formula"

@@ -83,6 +83,15 @@ n = 3, l = 1 | n=3, l=1
 5 ppm | 5 \times 10^{-6}
 0.511 MeV/c^2 | 9.11 \times 10^{-31} kg
 9:3:3:1 | 9 : 3 : 3 : 1
+9:3:3:1 | 9 to 3 to 3 to 1
+3:1 | 3/1
+3:1 | 3 to 1
+3:1 | 3∶1
+A, C | (A), (C)
+A, C | (A) and (C)
+A and C | (C), (A)
+\epsilon_0 | \varepsilon_0
+\frac{q}{4\pi\epsilon_0 r^2} | \frac{q}{4\pi\varepsilon_0 r^2}
 1:2:1 | 2:4:2
 H_2O | \ce{H2O}
 H2SO4 | H₂SO₄
@@ -199,6 +208,16 @@ x = 3 m, y = 4 m | x = 4 m, y = 3 m
 n = 3, l = 1 | n = 3, l = 2
 9:3:3:1 | 9:3:4
 3:1 | 1:3
+3:1 | 1/3
+3:1 | 1 to 3
+3:1 | 3
+3:1 | 3/1/1
+9:3:3:1 | 9/3/3/1
+A, C | (A)
+A, C | (A) and (B)
+A, C | (A), (B), (C)
+A | (A), (C)
+\epsilon_0 | \varepsilon_r
 1.5 kWh | 1.5 kW
 H2O | H2O2
 H2O | H_3O^+
