@@ -130,6 +130,7 @@ def _setup(interpreter: Interpreter, room: Room) -> dict[str, object]:
         "cpu_seconds": math.ceil(limits.total_seconds) + 1,
         # Of a shared user all other processes would count.
         "processes": limits.threads + SPARE_PROCESSES if room.user else 0,
+        "threads": limits.threads + SPARE_PROCESSES,
         "landlock": False,
         "rules": [],
         "handled_files": ALL_FILE_RIGHTS,

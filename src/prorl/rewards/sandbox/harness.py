@@ -54,6 +54,7 @@ class Setup:
     scratch_bytes: int
     cpu_seconds: int
     processes: int
+    threads: int
     landlock: bool
     rules: list[tuple[str, int]]
     handled_files: int
@@ -151,14 +152,14 @@ def limit(setup: Setup) -> None:
     for name, value in limits:
         lower(name, value, value)
     lower(resource.RLIMIT_CPU, setup.cpu_seconds, setup.cpu_seconds + 1)
-    lower(resource.RLIMIT_STACK, STACK_BYTES, STACK_BYTES)
+    lower(resource.RLIMIT_STACK, STACK_BYTES, resource.RLIM_INFINITY)  # programs may ask for more: memory bounds it
 
 
 def lower(name: int, soft: int, hard: int) -> None:
     """Never above what the machine's owner allows."""
     ceiling = resource.getrlimit(name)[1]
     if ceiling != resource.RLIM_INFINITY:
-        soft, hard = min(soft, ceiling), min(hard, ceiling)
+        soft, hard = min(soft, ceiling), ceiling if hard == resource.RLIM_INFINITY else min(hard, ceiling)
     resource.setrlimit(name, (soft, hard))
 
 
@@ -225,7 +226,7 @@ class Keeper:
         for descriptor in descriptors:
             os.close(descriptor)
         watch = os.pidfd_open(child)
-        reason = self.wait(watch)
+        reason = self.wait(child, watch)
         if reason:
             os.kill(child, SIGKILL)
         os.close(watch)
@@ -235,7 +236,7 @@ class Keeper:
                 os.unlink(entry.name)
         return f"done {status} {reason or '-'}"
 
-    def wait(self, watch: int) -> str:
+    def wait(self, child: int, watch: int) -> str:
         """Until the test ends. Why it must be ended, or nothing."""
         poll = select.poll()
         poll.register(watch, select.POLLIN)
@@ -250,6 +251,8 @@ class Keeper:
                     return "ended"
             if self.scratch_is_full():
                 return "scratch"
+            if num_threads(child) > self.setup.threads:
+                return "threads"
 
     def scratch_is_full(self) -> bool:
         sizes = [BLOCK_BYTES * entry.stat(follow_symlinks=False).st_blocks for entry in os.scandir(".")]
@@ -273,6 +276,14 @@ class Keeper:
             os._exit(status)
 
 
+def num_threads(process: int) -> int:
+    """0 where it cannot be told: in a room without /proc, or after the end."""
+    try:
+        return os.stat(f"/proc/{process}/task").st_nlink - 2
+    except OSError:
+        return 0
+
+
 def place_descriptors(mode: str, descriptors: tuple[int, ...]) -> bytes:
     """Put standard streams at 0, 1, 2, a result at 3, other pipes above, and close all else. What a call is given."""
     payload, out, err, *pipes = descriptors
@@ -291,7 +302,9 @@ def place_descriptors(mode: str, descriptors: tuple[int, ...]) -> bytes:
 
 
 def main() -> None:
-    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, int(sys.argv[1]))
+    # A low number: forks close what lies below `LAST_DESCRIPTOR`.
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, os.dup(int(sys.argv[1])))
+    os.close(int(sys.argv[1]))
     fields, _ = receive(channel)
     assert isinstance(fields, dict)
     setup = Setup(fields)

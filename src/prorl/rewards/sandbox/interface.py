@@ -3,7 +3,7 @@
 A job never holds an expected output. What a program prints or returns is data to be compared by the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -72,14 +72,23 @@ class SandboxUnavailable(Exception):
     """This machine cannot give the isolation (or the remote service does not answer); says why in one line."""
 
 
+def as_is(number: int, result: TestResult) -> TestResult:
+    """Keep a result with all that was printed."""
+    return result
+
+
 @runtime_checkable
 class Sandbox(Protocol):
     """Runs programs in isolation. Safe to use from one thread of one process; a fork has its own."""
 
     name: str
 
-    def run(self, source: str, tests: Sequence[Test], limits: Limits) -> JobReport:
+    def run(
+        self, source: str, tests: Sequence[Test], limits: Limits, keep: Callable[[int, TestResult], TestResult] = as_is
+    ) -> JobReport:
         """Run the program once a test, each in a fresh process that knows nothing of the other tests.
+
+        `keep` gets each test's number and result as it comes, within the clock; what it returns stands in the report.
 
         Raises SandboxUnavailable for the sandbox's own failure, never for anything that the program does.
         """

@@ -7,17 +7,20 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prorl.rewards.sandbox.confinement import Confinement, Room, system_call_filter
 from prorl.rewards.sandbox.identity import private_user
-from prorl.rewards.sandbox.interface import Input, JobReport, Limits, Test, TestResult
+from prorl.rewards.sandbox.interface import Input, JobReport, Limits, SandboxUnavailable, Test, TestResult, as_is
 from prorl.rewards.sandbox.interpreter import Interpreter
 from prorl.rewards.sandbox.payload import sealed
 from prorl.rewards.sandbox.process import SandboxProcess, marshalled
 from prorl.rewards.sandbox.scratch import scratch_folder
 from prorl.rewards.sandbox.trial import SANDBOX_ENDED, Trial
 
+EXAMINER_SECONDS = 5.0
+"""For the examiner to compile."""
+COMPILES_TOO_LONG = "compiling takes too long"
 PROGRAM_END_SECONDS = 0.3
 """For a program to end when its examiner has."""
 
@@ -31,7 +34,9 @@ class LocalSandbox:
         self._interpreter = interpreter
         self.description = f"programs run by {interpreter.executable}"
 
-    def run(self, source: str, tests: Sequence[Test], limits: Limits) -> JobReport:
+    def run(
+        self, source: str, tests: Sequence[Test], limits: Limits, keep: Callable[[int, TestResult], TestResult] = as_is
+    ) -> JobReport:
         with self._process(limits, with_values=any(not isinstance(test, Input) for test in tests)) as process:
             started = time.monotonic()
             deadline = started + limits.total_seconds
@@ -41,7 +46,7 @@ class LocalSandbox:
                 if results and _is_last(results[-1], deadline):
                     results.append(TestResult("skipped"))
                 else:
-                    results.append(_run_test(process, tests[len(results)], limits, deadline))
+                    results.append(keep(len(results), _run_test(process, tests[len(results)], limits, deadline)))
             seconds = time.monotonic() - started
         return JobReport(tuple(results), refusal, seconds, out_of_time=seconds >= limits.total_seconds)
 
@@ -50,13 +55,17 @@ class LocalSandbox:
             self._process(limits, with_values=True) as process,
             self._process(limits, with_values=True, slot=1) as judge,
         ):
+            # Before the program's clock begins, and before anything of the program is there.
+            trouble = compile_program(judge, examiner, time.monotonic() + EXAMINER_SECONDS)
+            if trouble == COMPILES_TOO_LONG:
+                raise SandboxUnavailable(f"the examiner: {trouble}")
+            if trouble:
+                raise ValueError(f"the examiner does not compile: {trouble}")
             started = time.monotonic()
             deadline = started + limits.total_seconds
             refusal = compile_program(process, source, deadline)
             results = []
             if not refusal:
-                if trouble := compile_program(judge, examiner, deadline):
-                    raise ValueError(f"the examiner does not compile: {trouble}")
                 results.append(_examine(process, judge, entry_point, limits, deadline))
             seconds = time.monotonic() - started
         return JobReport(tuple(results), refusal, seconds, out_of_time=seconds >= limits.total_seconds)
@@ -87,7 +96,7 @@ def compile_program(process: SandboxProcess, source: str, deadline: float) -> st
         process.order(("compile",), [descriptor])
     answer = process.answer(deadline - time.monotonic())
     if answer is None:
-        return "compiling takes too long"
+        return COMPILES_TOO_LONG
     if not answer:
         return "compiling it ends the interpreter"
     return "" if answer == "compiled" else answer.removeprefix("refused ")

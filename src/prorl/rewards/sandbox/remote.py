@@ -11,7 +11,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prorl.rewards.sandbox.interface import (
@@ -21,6 +21,7 @@ from prorl.rewards.sandbox.interface import (
     SandboxUnavailable,
     Test,
     TestResult,
+    as_is,
 )
 from prorl.rewards.sandbox.process import marshalled
 from prorl.rewards.sandbox.trial import MAX_DETAIL
@@ -64,7 +65,9 @@ class RemoteSandbox:
         if (result.status, result.output.strip()) != ("ok", "42"):
             raise SandboxUnavailable(f"{address} does not run Python: {result.status} {result.detail}")
 
-    def run(self, source: str, tests: Sequence[Test], limits: Limits) -> JobReport:
+    def run(
+        self, source: str, tests: Sequence[Test], limits: Limits, keep: Callable[[int, TestResult], TestResult] = as_is
+    ) -> JobReport:
         results: list[TestResult] = []
         used = 0.0
         for test in tests:
@@ -75,24 +78,26 @@ class RemoteSandbox:
             ending = self._request(job, test.text if isinstance(test, Input) else "", limits, used)
             refusal = _framed(ending.output, job["nonce"]).partition("refused-")[2]
             if refusal:
-                return JobReport((), refusal.partition(" ")[2], used + ending.seconds)
+                return JobReport((), refusal.partition(" ")[2] or "refused", used + ending.seconds)
             result = _result(ending, limits)
             if result.status == "ok" and not isinstance(test, Input):
                 result = _with_value(result, job["nonce"])
-            results.append(result)
+            results.append(keep(len(results), result))
             used += limits.total_seconds if result.status == "timeout" else ending.seconds
         return JobReport(tuple(results), seconds=used, out_of_time=used >= limits.total_seconds)
 
     def examine(self, source: str, examiner: str, entry_point: str, limits: Limits) -> JobReport:
         """In one request: the program in a process of its own, by the operating system of the service."""
+        try:
+            compile(examiner, "examiner.py", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+            raise ValueError(f"the examiner does not compile: {error}") from None
         job = self._job(source, None) | {"mode": "examine", "examiner": examiner, "driver": self._driver}
         job["payload"] = _payload(entry_point)
         ending = self._request(job, "", limits, 0.0)
         frame = _framed(ending.output, job["nonce"])
-        if frame.startswith("refused-examine"):
-            raise ValueError(f"the examiner does not compile: {frame.partition(' ')[2]}")
-        if frame.startswith("refused-"):
-            return JobReport((), frame.partition(" ")[2], ending.seconds)
+        if frame.startswith("refused-"):  # by the program, or said by it
+            return JobReport((), frame.partition(" ")[2] or "refused", ending.seconds)
         result = dataclasses.replace(_result(ending, limits), output="")
         return JobReport((result,), seconds=ending.seconds, out_of_time=result.status == "timeout")
 

@@ -29,7 +29,7 @@ def scratch_folder(user: int) -> Iterator[str]:
         yield path
     finally:
         os.close(descriptor)
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
 
 
 def sweep() -> None:
@@ -41,6 +41,12 @@ def sweep() -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
             finally:
                 os.close(descriptor)
+
+
+def _remove(path: str | Path) -> None:
+    """As far as it goes: an unsafe program may have left folders deeper than can be walked."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)

@@ -39,7 +39,9 @@ def perform(mode: str, code: CodeType, data: bytes) -> int:
             sys.modules["threading"]._shutdown()
         if "atexit" in sys.modules:
             sys.modules["atexit"]._run_exitfuncs()
-        sys.stdout.flush()
+        for stream in {id(stream): stream for stream in (sys.stdout, sys.__stdout__)}.values():
+            if stream is not None and not stream.closed:
+                stream.flush()
     except BaseException:  # noqa: BLE001 - process boundary
         sys.excepthook(*sys.exc_info())
         status = status or 1
@@ -52,6 +54,9 @@ def open_streams() -> None:
     stderr = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace", line_buffering=True
     )
+    for stream, mode in ((stdin, "r"), (stdout, "w"), (stderr, "w")):
+        vars(stream)["mode"] = mode  # as the interpreter's own streams have it
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # a bare interpreter lacks them
     sys.stdin = sys.__stdin__ = stdin  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
@@ -130,7 +135,9 @@ def call_program(*arguments: object, **named: object) -> object:
     if answer[0] == "returned":
         return answer[1]
     kind = vars(builtins).get(str(answer[1]))
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+    # An iteration's end would end the examiner's loop around the call, and nothing would be checked.
+    ends_loops = (StopIteration, StopAsyncIteration)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, ends_loops):
         kind = RuntimeError
     raise kind(str(answer[-1]))
 

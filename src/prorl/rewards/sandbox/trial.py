@@ -79,12 +79,13 @@ class Trial:
         seconds = time.monotonic() - self._started
         self.output.drain()
         self.errors.drain()
-        word, *fields = (line or "").split()
+        word, _, rest = (line or "").partition(" ")
         if word == "failed":
             raise SandboxUnavailable(f"the sandbox cannot go on: {line}")
         if word != "done":
             return TestResult("crashed", self.output.text, seconds, SANDBOX_ENDED)
-        reason, code = fields[1], os.waitstatus_to_exitcode(int(fields[0]))
+        status_text, _, reason = rest.partition(" ")
+        code = os.waitstatus_to_exitcode(int(status_text))
         last_line = (self.errors.text.strip().splitlines() or [""])[-1]
         status, detail = _meaning("output" if self.is_over else reason, code, last_line)
         return TestResult(status, self.output.text, seconds, detail[:MAX_DETAIL])
@@ -95,6 +96,8 @@ def _meaning(reason: str, code: int, last_line: str) -> tuple[Status, str]:
         return "output", "wrote more than allowed"
     if reason == "scratch":
         return "output", "more files than allowed"
+    if reason == "threads":
+        return "crashed", "more threads than allowed"
     if code == 0:
         return "ok", ""
     if code == -signal.SIGXCPU:
