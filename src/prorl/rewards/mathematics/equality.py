@@ -4,7 +4,8 @@ The rules, beyond equal values:
 
 - Several gold values: the same number of them, in any order (a tuple, interval or matrix: in its order). A single gold
   value never equals a list.
-- `x = 5`, `f(x) = 5` and `5` are equal, `x = 5` and `y = 5` are not. A chain `2 + 3 = 5` must hold.
+- `x = 5`, `f(x) = 5` and `5` are equal, `x = 5` and `y = 5` are not. A chain `2 + 3 = 5` must hold. A gold such as
+  `x + y = 1` is equal only to equations in proportion to it.
 - Decimals are compared exactly: 0.333 is not 1/3 and 3.14159 is not pi. Only a gold that is itself a decimal of three
   or more digits accepts what rounds to it, from a closed form without decimals.
 - A percent or degree sign that one side lacks says nothing, but 0.5% is not 0.5; so does a unit. Two units are
@@ -25,6 +26,8 @@ from prorl.rewards.mathematics.values import equal, proportional, real_value, ro
 MAX_PARTS = 60
 MAX_CHAIN = 6
 _NAME_KINDS = ("symbol", "constant", "mul", "add", "call", "bracket", "degree", "list")
+_FUNCTION_NAMES = ("f", "g", "h", "F", "G", "H", "P")
+"""Before a sum in brackets they are functions rather than factors."""
 _SET_KINDS = ("union", "intersection", "difference", "builder", "reals", "empty", "relation")
 _EQUATIONS = ("=", "~")
 _RADIANS = product(Node("constant", (), "pi"), reciprocal(number(180)))
@@ -104,6 +107,41 @@ def _is_name(node: Node) -> bool:
     return node.kind in _NAME_KINDS and bool(node.symbols()) and all(n.kind in _NAME_KINDS for n in node.walk())
 
 
+def _names_value(name: Node, value: Node) -> bool:
+    """Whether an equation gives a name's value, so that the value alone answers it: `x = 5`, `f(x) = x^2`, `AB = 5`.
+
+    Otherwise it is a relation between its parts: `x + y = 1`, `|x| = 3`, `a = b`.
+    """
+    if name.kind == "degree":
+        name = name.args[0]
+    if name.kind == "symbol":
+        return value.kind != "symbol"
+    if name.kind == "bracket":
+        return all(part.kind == "symbol" for part in name.args)
+    return _is_application(name) or (_is_figure(name) and not value.symbols())
+
+
+def _is_application(node: Node) -> bool:
+    """`f(x)`, `P(A)`, `f(x, y)`, `f(g(x))`, but not `x(x + 1)`."""
+    if node.kind != "mul" or node.name != "applied":
+        return False
+    head, inside = _head(node), node.args[1]
+    parts = inside.args if inside.kind == "bracket" else (inside,)
+    plain = head.name in _FUNCTION_NAMES or all(p.kind in ("symbol", "number") or _is_application(p) for p in parts)
+    return head.kind == "symbol" and plain and head.name not in inside.symbols()
+
+
+def _is_figure(node: Node) -> bool:
+    """A segment, angle or polygon by its corners, also between bars or with an m for its measure: `AB`, `m ABC`."""
+    if node.kind == "call" and node.name == "abs":
+        inside = node.args[0]
+        return _is_figure(inside) or (inside.kind == "symbol" and (" " in inside.name or inside.name.isupper()))
+    names = [part.name for part in node.args if part.kind == "symbol"]
+    if node.kind != "mul" or len(names) != len(node.args):
+        return False
+    return all(name[0].isupper() for name in (names[1:] if names[0] == "m" else names))
+
+
 def _head(node: Node) -> Node:
     """f of `f(x)` and of its inverse."""
     head = node.args[0] if node.kind == "mul" else node
@@ -115,7 +153,7 @@ def _same_name(one: Node, two: Node) -> bool:
     if one == two:
         return True
     y = Node("symbol", (), "y")
-    functions = [node.kind == "mul" and _head(node).kind == "symbol" for node in (one, two)]
+    functions = [_is_application(node) for node in (one, two)]
     return any(functions) and (y in (one, two) or (_head(one) == _head(two) and not all(functions)))
 
 
@@ -139,7 +177,7 @@ def _stated(relation: Node) -> tuple[Node | None, Node]:
 def _same_equation(gold: Node, answer: Node) -> bool:
     if not _is_equation(answer):
         name, value = _stated(gold)
-        return name is not None and same_answer(value, answer)
+        return name is not None and _names_value(name, value) and same_answer(value, answer)
     if not _is_equation(gold):
         if gold.kind in _SET_KINDS:
             return _same_set(gold, answer)
@@ -147,10 +185,11 @@ def _same_equation(gold: Node, answer: Node) -> bool:
     try:
         gold_name, gold_value = _stated(gold)
         name, value = _stated(answer)
-        if gold_name is None or name is None:
-            return gold_name == name and same_answer(gold_value, value)
-        if _same_name(gold_name, name) or not gold_value.symbols():
-            return _same_name(gold_name, name) and same_answer(gold_value, value)
+        if gold_name is None:
+            return name is None and same_answer(gold_value, value)
+        same_name = name is not None and _same_name(gold_name, name)
+        if same_name or (_names_value(gold_name, gold_value) and (name is None or not gold_value.symbols())):
+            return same_name and same_answer(gold_value, value)
     except Unreadable:
         pass
     if len(gold.args) != 2 or len(answer.args) != 2:

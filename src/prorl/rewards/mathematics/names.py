@@ -28,5 +28,6 @@ BARS = ("|", r"\vert", r"\lvert", r"\rvert", r"\|", r"\mid")
 MATRICES = ("pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "smallmatrix", "array")
 STARTERS = {
     "(", "[", "{", r"\sqrt", *FRACTIONS, *BINOMIALS, *FUNCTIONS, *GREEK, *CONSTANTS, *WRAPPERS, *ACCENTS, *FLOORS,
+    r"\angle", r"\measuredangle",
 }  # fmt: skip
 """Commands and marks that begin a factor."""

@@ -2,7 +2,8 @@
 
 Kinds of node, with what `name` holds:
 
-    number (the literal)  symbol  constant (pi, e, i, oo)  add  mul  pow  call (the function)  percent  degree
+    number (the literal)  symbol  constant (pi, e, i, oo)  add  mul (applied where written `f(x)`)  pow
+    call (the function)  percent  degree
     base (a numeral; the argument is its base)  quantity (the unit)  text  pm (+ or -)
     list (, or and)  bracket (its two brackets)  set  builder  relation (comma-joined operators)
     union  intersection  difference  matrix  row  ratio  reals  empty

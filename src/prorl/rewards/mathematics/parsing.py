@@ -97,7 +97,7 @@ class _Reader(AtomReader):
         return ratio[0] if len(ratio) == 1 else Node("ratio", tuple(ratio))
 
     def _product(self) -> Node:
-        factors = [self._factor()]
+        factors, applied = [self._factor()], self.peek().text in ("(", "[")
         while True:
             token = self.peek()
             if token.text in TIMES and token.kind != "text":
@@ -110,7 +110,8 @@ class _Reader(AtomReader):
                 factors.append(self.postfix())
             else:
                 break
-        node = product(*factors)
+        applied = applied and len(factors) == 2 and self.peek(-1).text in (")", "]")
+        node = Node("mul", tuple(factors), "applied") if applied else product(*factors)
         return self.with_unit(node)
 
     def _factor(self) -> Node:
