@@ -190,6 +190,6 @@ FUNCTIONS: dict[str, Callable[..., mpc]] = {
     "binomial": _binomial,
     "floor": _real(lambda x: _mp.floor(x)),
     "ceil": _real(lambda x: _mp.ceil(x)),
-    "max": _real(max),
-    "min": _real(min),
+    "max": _real(lambda *values: max(values)),
+    "min": _real(lambda *values: min(values)),
 }

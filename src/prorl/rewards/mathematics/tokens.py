@@ -129,9 +129,9 @@ def _number(literal: str) -> str:
 
 def _split_word(word: str, before: list[Token]) -> list[Token]:
     """A function, a unit after a number, a word of prose, or a product of variables."""
-    if word in WORDS:
-        return [Token("command", "\\" + _ALIASES.get(word, word))]
     after_number = bool(before) and (before[-1].kind == "number" or before[-1].text in (")", "}", "]"))
+    if word in WORDS and not (after_number and is_unit(word)):
+        return [Token("command", "\\" + _ALIASES.get(word, word))]
     if word in CONNECTORS or (after_number and len(word) > 1 and is_unit(word)) or len(word) > 3:
         return [Token("text", word)]
     for name in ("pi", "sqrt"):

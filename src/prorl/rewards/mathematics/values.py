@@ -26,7 +26,7 @@ SIGNED_POINTS = 12
 SIGN_SENSITIVE = ("abs", "floor", "ceil", "max", "min")
 
 
-class NotRational(Exception):
+class NotRational(ValueError):
     """The expression is not built from numbers and variables by the four operations and whole powers."""
 
 
@@ -261,8 +261,8 @@ _EXACT_CALLS: dict[str, Callable[..., Fraction]] = {
     "abs": abs,
     "floor": lambda value: Fraction(math.floor(value)),
     "ceil": lambda value: Fraction(math.ceil(value)),
-    "max": max,
-    "min": min,
+    "max": lambda *values: max(values),
+    "min": lambda *values: min(values),
     "gcd": _whole(math.gcd),
     "lcm": _whole(math.lcm),
 }

@@ -8,7 +8,7 @@ not judged: `unparsable`. A gold answer that is empty or over the limits is the 
 import json
 
 from prorl.records import Prompt, Score
-from prorl.rewards.functions import TwoStageVerifier, fault
+from prorl.rewards.functions import TwoStageVerifier, describe, fault
 from prorl.rewards.mathematics import symbolic
 from prorl.rewards.mathematics.equality import same_answer
 from prorl.rewards.mathematics.extraction import strict_answer, tolerant_answer
@@ -18,6 +18,8 @@ from prorl.rewards.mathematics.tokens import clean
 from prorl.rewards.mathematics.words import EMPTY_SET_WORDS, REAL_WORDS, choice, notation, prose, surely_words
 
 RIGHT = Score(1.0, "correct")
+PLAIN_ANSWER = "1"
+_FAILURES = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
 
 
 def judge(prompt: Prompt, answer: str) -> Score:
@@ -31,8 +33,21 @@ def judge(prompt: Prompt, answer: str) -> Score:
         return fault("gold answer: empty")
     try:
         return RIGHT if _is_right(gold, answer) else Score(0.0, "wrong", f"expected {gold}")
-    except (Refused, RecursionError) as refusal:
+    except Refused as refusal:
         return Score(0.0, "unparsable", str(refusal))
+    except _FAILURES as error:
+        return fault(f"gold answer: {describe(error)}") if _fails(gold) else Score(0.0, "unparsable", describe(error))
+
+
+def _fails(gold: str) -> bool:
+    """Whether the gold cannot even be compared with a plain number."""
+    try:
+        _is_right(gold, PLAIN_ANSWER)
+    except Refused:
+        return False
+    except _FAILURES:
+        return True
+    return False
 
 
 def _is_right(gold: str, answer: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prorl.records import Prompt
+from prorl.rewards.mathematics import verdict
 from prorl.rewards.mathematics.rows import check_row, gold_response
 from prorl.rewards.mathematics.verdict import verify, verify_tolerant
 
@@ -103,6 +104,24 @@ def test_gold_that_cannot_be_judged(gold):
     assert verify(prompt(gold), r"\boxed{1}").outcome == "error"
     with pytest.raises(ValueError, match="the answer"):
         check_row(prompt(gold))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, TypeError, ValueError, KeyError, IndexError, RecursionError])
+def test_no_answer_chooses_the_outcome_error(monkeypatch, error):
+    def failing_on(text):
+        def same_answer(gold, answer):
+            if text in (gold.name, answer.name):
+                raise error("inside")
+            return gold == answer
+
+        return same_answer
+
+    monkeypatch.setattr(verdict, "same_answer", failing_on("13"))
+    outcomes = {gold: verify(prompt(gold), r"\boxed{13}").outcome for gold in ("42", "5")}
+    assert outcomes == {"42": "unparsable", "5": "unparsable"}
+    monkeypatch.setattr(verdict, "same_answer", failing_on("42"))
+    outcomes = {answer: verify(prompt("42"), f"\\boxed{{{answer}}}").outcome for answer in ("13", "42", "5")}
+    assert outcomes == {"13": "error", "42": "correct", "5": "error"}
 
 
 @pytest.mark.parametrize("gold", ["{", "}", "}{", r"\frac{1}{2", r"\text{a}}"])
