@@ -19,6 +19,9 @@ MAX_PEAK = 1_000
 """Decimal digits before or after the point of an intermediate value."""
 MAX_WORK = 30_000
 """Functions times digits, over one evaluation."""
+MAX_GAMMA_DIGITS = 300
+GAMMA_WORK = 4
+"""Further calls that a gamma function counts as."""
 SPARE_DIGITS = 10
 
 _mp = MPContext()
@@ -96,9 +99,17 @@ class _Evaluator:
             raise Refused("a value is too large")
         self.peak = max(self.peak, digits)
 
+    def charge_gamma(self, *values: mpc) -> None:
+        """Count the gamma functions of a factorial or binomial, cheap for whole numbers and slow with many digits."""
+        if all(_mp.isint(value) for value in values):
+            return
+        self.num_calls += GAMMA_WORK * len(values)
+        if _mp.dps > MAX_GAMMA_DIGITS:
+            raise Refused("a factorial of a number with too many digits")
+
     def _seen(self, value: mpc) -> mpc:
         if value != 0:
-            self.reserve(abs(float(_mp.log10(abs(value)))))
+            self.reserve(_magnitude(value))
         return value
 
     def _power(self, base: Node, exponent: Node) -> mpc:
@@ -110,8 +121,13 @@ class _Evaluator:
         second = self.value(exponent)
         if first == 0:
             return _mp.mpf(1 if second == 0 else 0) if second.real >= 0 else _mp.mpf(1) / 0
-        self.reserve(float(abs(second) * (abs(_mp.log10(abs(first))) + 1)) if abs(second) > 2 else 0)
+        self.reserve(float(abs(second)) * (_magnitude(first) + 1) if abs(second) > 2 else 0)
         return self._seen(first**second)
+
+
+def _magnitude(value: mpc) -> float:
+    """The absolute decimal logarithm from the binary exponent alone: a logarithm would cost more than the value did."""
+    return abs(float(_mp.mag(value))) * math.log10(2)
 
 
 def _reciprocal_of(exponent: Node) -> int | None:
@@ -131,11 +147,13 @@ def _exponential(evaluator: _Evaluator, x: mpc) -> mpc:
 
 def _factorial(evaluator: _Evaluator, x: mpc) -> mpc:
     evaluator.reserve(float(abs(x)) * 3 if abs(x) > 300 else 0)
+    evaluator.charge_gamma(x)
     return _mp.gamma(x + 1)
 
 
 def _binomial(evaluator: _Evaluator, n: mpc, k: mpc) -> mpc:
     evaluator.reserve(float(max(abs(n), abs(k))))
+    evaluator.charge_gamma(n, k)
     return _mp.binomial(n, k)
 
 

@@ -52,6 +52,8 @@ def _check(text: str) -> None:
         raise Unreadable("not a whole expression")
     for token in tokens:
         _check_token(token)
+    if any(two.text == "_" and one.kind not in ("letter", "command") for one, two in itertools.pairwise(tokens)):
+        raise Unreadable("a subscript of what is no name, which it may read as a function")
     if any(one.kind == two.kind == "number" for one, two in itertools.pairwise(tokens)):
         raise Unreadable("two numbers side by side")
     if any(token.text in _EQUATIONS for token in tokens) and any(token.text in _DIVISIONS for token in tokens):

@@ -124,6 +124,9 @@ def _number(literal: str) -> str:
     plain = re.sub(r"[^0-9.eE+-]", "", literal)
     if len(plain) > MAX_DIGITS:
         raise Refused(f"a number has more than {MAX_DIGITS} digits")
+    exponent = plain.lower().partition("e")[2]
+    if exponent and abs(int(exponent)) > MAX_DIGITS:
+        raise Refused(f"a power of ten is over {MAX_DIGITS}")
     return plain
 
 

@@ -13,7 +13,7 @@ from prorl.rewards.mathematics.verdict import verify, verify_tolerant
 
 QUESTION = r"What is 40 + 2? Put your final answer in \boxed{}."
 HOSTILE = (Path(__file__).parent / "hostile.txt").read_text("utf-8").splitlines()
-MAX_SECONDS = 3.0
+MAX_SECONDS = 1.0
 
 
 def prompt(gold: str = "42", content: str = QUESTION) -> Prompt:
@@ -91,7 +91,7 @@ def test_a_megabyte_of_one_piece_is_cheap(piece):
 def test_hostile_answers_are_cheap_wrong_and_never_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(HOSTILE) >= 40
-    for gold in ("5", r"\frac{1}{2}", "x^2+1", r"\sqrt{2}", "x<3", r"A\cup B", r"a \subset b"):
+    for gold in ("5", r"\frac{1}{2}", "x^2+1", r"\sqrt{2}", r"\frac{1}{1-x}", "x<3", r"A\cup B", r"a \subset b"):
         for text in HOSTILE:
             start = time.perf_counter()
             assert verify(prompt(gold), f"\\boxed{{{text}}}").value == 0.0, text
