@@ -136,6 +136,8 @@ class AtomReader(Cursor):
                 pieces.append(f"^{self._raw_argument()}")
             if self.peek() == Token("mark", "/") and self.peek(1).kind == "text":
                 pieces.append(self.take().text)
+        if not pieces and self.accept(r"\$"):
+            pieces.append("dollars")
         if not pieces:
             return node
         if node.kind not in _SCALARS:

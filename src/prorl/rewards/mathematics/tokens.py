@@ -51,6 +51,14 @@ _WORDY_NUMBER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\
 _WHOLE_BOX = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
 _AMBIGUOUS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(array|aligned|cases)\}(?:\{[^{}]*\})?")
+_ROW_GAP = re.compile(r"\\\\\s{0,3}\[[0-9.]{1,5} ?(?:pt|em|ex|mm|cm)\]")
+_CHOOSE = re.compile(r"\{\s{0,3}([A-Za-z0-9]{1,20})\s{0,3}\\choose\s{0,3}([A-Za-z0-9]{1,20})\s{0,3}\}")
+_RATIO_WORD = re.compile(r"(?<=[0-9])\s{0,3}(?:\\text\{ {0,3}to {0,3}\}|\bto\b)\s{0,3}(?=[0-9])")
+_UNIT_FRACTION = re.compile(
+    r"\\[dt]?frac\{\\(?:text|mathrm)\{([A-Za-z]{1,20})\}\}\{\\(?:text|mathrm)\{([A-Za-z]{1,20})\}\}"
+)
+_ABOUT = re.compile(r"\\(?:approx|sim)(?![A-Za-z])\s*")
+_COMMAND_ALIASES = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\lbrace": r"\{", r"\rbrace": r"\}"}
 WORDS = {
     "pi", "theta", "alpha", "beta", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan",
     "sinh", "cosh", "tanh", "log", "ln", "lg", "exp", "abs", "infty", "infinity", "inf", "oo", "lcm", "gcd", "max",
@@ -75,15 +83,24 @@ def clean(text: str) -> str:
         raise Refused(f"the answer is longer than {MAX_CHARACTERS} characters")
     text = "".join(_ascii(char) for char in text if unicodedata.category(char) != "Cf").strip()
     text = text.replace("**", "^") if re.search(r"[0-9a-z)]\*\*[0-9a-z(]", text) else text.strip("*")
+    text = _ROW_GAP.sub(r"\\\\ ", text)
     for opening, closing in ((r"\(", r"\)"), (r"\[", r"\]")):
         text = text.replace(opening, " ").replace(closing, " ")
     dollars = re.findall(r"(?<!\\)\$", text)
     if len(dollars) % 2 == 0:
         text = re.sub(r"(?<!\\)\$", " ", text)
-    text = _WORDY_NUMBER.sub(r" \1 ", text).strip()
+    text = _other_notation(_WORDY_NUMBER.sub(r" \1 ", text).strip())
     while (box := _WHOLE_BOX.fullmatch(text)) is not None:
         text = box.group(1).strip()
     return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
+
+
+def _other_notation(text: str) -> str:
+    """Notations with a second form, in the form that the reader knows."""
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _UNIT_FRACTION.sub(lambda m: rf"\text{{{m[1]}/{m[2]}}}" if is_unit(m[1]) and is_unit(m[2]) else m[0], text)
+    text = _RATIO_WORD.sub(":", text)
+    return text[match.end() :] if (match := _ABOUT.match(text)) else text
 
 
 def ambiguous(text: str) -> bool:
@@ -102,6 +119,7 @@ def tokenize(text: str, *, join_thousands: bool) -> list[Token]:
             raise Unreadable(f"character {text[position]!r}")
         position = match.end()
         kind, content = match.lastgroup, match[match.lastgroup or 0]
+        content = _COMMAND_ALIASES.get(content, content)
         if kind == "word":
             tokens += _split_word(content, tokens)
         elif kind != "space":

@@ -9,7 +9,7 @@ from prorl.rewards.mathematics.tokens import CONNECTORS, WORDS
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}")
 _IGNORED = re.compile(
-    r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![A-Za-z])|[$]|\\ |\\\(|\\\)"
+    r"\\(?:[,;!:]|(?:left|right|displaystyle|quad|qquad)(?![A-Za-z]))|[$]|\\ |\\\(|\\\)"
     r"|(?<![0-9])[\s~]|[\s~](?![0-9])"
 )
 _HALF_OF_DAY = re.compile(r"(?<=[0-9])([aApP])\.?[mM]\.?(?![A-Za-z])")
@@ -38,14 +38,14 @@ def notation(text: str) -> str:
 
 def prose(text: str) -> str | None:
     """The words of an answer in lower case; None where it is not made of words."""
-    plain = _WRAPPED.sub(r"\1", text).replace("\\ ", " ").replace("$", " ").replace("~", " ").strip(" .\"'")
+    plain = _WRAPPED.sub(r"\1", text).replace("\\ ", " ").replace("$", " ").replace("~", " ").strip(" .\"'{}")
     plain = re.sub(r"\s+", " ", plain)
     if not _PROSE.fullmatch(plain) or plain in WORDS:
         return None
     words = plain.split(" ")
     if len(words) > 1 and any(word in CONNECTORS for word in words):
         return None
-    lower = plain.lower().rstrip(".")
+    lower = re.sub(r"^there (?:is|are|exists?) (?=no )", "", plain.lower().rstrip("."))
     return _SYNONYMS.get(lower, lower)
 
 
