@@ -110,10 +110,12 @@ def _is_name(node: Node) -> bool:
 def _names_value(name: Node, value: Node) -> bool:
     """Whether an equation gives a name's value, so that the value alone answers it: `x = 5`, `f(x) = x^2`, `AB = 5`.
 
-    Otherwise it is a relation between its parts: `x + y = 1`, `|x| = 3`, `a = b`.
+    Otherwise it is a relation between its parts: `x + y = 1`, `|x| = 3`, `a = b`, `f(x) = f(-x)`.
     """
     if name.kind == "degree":
         name = name.args[0]
+    if _head(name).name in value.symbols():
+        return False
     if name.kind == "symbol":
         return value.kind != "symbol"
     if name.kind == "bracket":
