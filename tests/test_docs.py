@@ -77,6 +77,15 @@ def test_reward_functions_of_the_documents_judge(document: Path, tmp_path: Path)
         assert verifier(prompt, "43").outcome == "wrong"
 
 
+def test_the_two_stage_example_needs_its_marker(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(DOCS / "tasks.md", "python") if "TwoStageVerifier(" in block]
+    (tmp_path / "two.py").write_text(block)
+    verifier = load_verifier(f"{tmp_path / 'two.py'}:verify")
+    prompt = Prompt(id="1", domain="math", task="sums", content="What is 17 + 25?", answer="42")
+    outcomes = [verifier(prompt, text).outcome for text in ("so ANSWER: 42", "ANSWER: 43", "42")]
+    assert outcomes == ["correct", "wrong", "unparsable"]
+
+
 def test_readme_lists_every_command() -> None:
     listed = re.findall(r"^\| `prorl (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
