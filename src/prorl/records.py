@@ -91,6 +91,8 @@ class Score:
     value: float
     outcome: Outcome
     detail: str = ""
+    answer: str = field(default="", compare=False)
+    """Digest of the answer that was found: equal for equal answers to one problem, empty where none is known of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

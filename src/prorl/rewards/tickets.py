@@ -102,15 +102,18 @@ class Tickets:
         known = {**self._known.get(ticket.problem, {}), **ticket.late}
         return ticket.spec, ticket.prompt, known, [ticket.responses[index] for index in chunk.indices]
 
-    def record(self, number: int, index: int, score: Score, key: str) -> None:
-        """Take the verdict of one answer; `key` names the answer among the others of its problem, empty for none."""
+    def record(self, number: int, index: int, score: Score, key: str, *, keep: bool = True) -> None:
+        """Take the verdict of one answer; `key` names the answer among the others of its problem, empty for none.
+
+        `keep`: the verdict may be used again for the same answer.
+        """
         ticket = self._open[number]
         assert index not in ticket.scores, (number, index)
-        ticket.scores[index] = score
+        ticket.scores[index] = dataclasses.replace(score, answer=key)
         self.outcomes[score.outcome] += 1
         if score.outcome == "timeout":
             self.timeouts.append((ticket.prompt_id, index))
-        if key:
+        if key and keep:
             self._remember(ticket, key, score)
         if len(ticket.scores) == len(ticket.responses):
             self._finish(number)

@@ -6,6 +6,7 @@ runs in a `worker.py` process only, and a reward function's signature is the bus
 
 import collections
 import dataclasses
+import re
 import selectors
 import time
 from collections import Counter
@@ -46,6 +47,8 @@ MAX_LOST = 3
 """A message whose worker died this often before it began is not sent again: reading it is what kills."""
 MESSAGES_IN_FLIGHT = 2
 """A worker: one to work on and one that waits in the pipe."""
+ANSWER_KEY = re.compile(r"[0-9a-f]{32}")
+"""The digest that `worker.py` makes of an answer; a hostile answer may have it report anything else."""
 MAX_PENDING_CHARACTERS = 1 << 28
 """`submit` waits while more than this is to be judged, so that a fast engine does not fill the memory."""
 
@@ -268,15 +271,17 @@ class VerifierPool:
     def _take(self, worker: _Worker, report: Report) -> None:
         worker.since = time.monotonic()
         match report:
-            case ["answer", str() as key]:
+            case ["answer", str() as key] if ANSWER_KEY.fullmatch(key):
                 worker.key = key
-            case ["score", float() as value, str() as outcome, str() as detail, float() as seconds, str() as key]:
+            case ["score", float() as value, str() as outcome, str() as detail, float() as seconds, str() as key] if (
+                not key or ANSWER_KEY.fullmatch(key)
+            ):
                 chunk = worker.in_flight[0]
                 score = as_score(Score(value, outcome, detail))  # type: ignore[arg-type]
                 if seconds > self._tickets[chunk.ticket].timeout_seconds:
                     score = self._timeout(worker)  # the same verdict as if the trainer had been there to kill
                 # A verdict is kept only under the key that was named before the judging.
-                self._tickets.record(chunk.ticket, chunk.indices.popleft(), score, key if key == worker.key else "")
+                self._tickets.record(chunk.ticket, chunk.indices.popleft(), score, key, keep=key == worker.key)
                 worker.key = ""
                 if not chunk.indices:
                     worker.in_flight.popleft()

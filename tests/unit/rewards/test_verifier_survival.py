@@ -1,6 +1,7 @@
 """The verifier pool judges equal answers once; killed servers, recycled workers and full queues lose nothing."""
 
 import dataclasses
+import hashlib
 import os
 import pickle
 import resource
@@ -74,6 +75,47 @@ def test_equal_answers_to_a_problem_are_judged_once(pool: VerifierPool, prompt: 
     other = Prompt(id="p", domain="sample", task="t", content="x", answer="6", metadata=prompt.metadata)
     assert pool.verify([(other, ["5", "6"])]) == [(WRONG, RIGHT)]
     assert judged(prompt) == ["5", "6", "7", "5", "6"]
+
+
+def digest(answer: str) -> str:
+    """What the answer is called, made here from its bytes."""
+    return hashlib.blake2b(answer.encode(), digest_size=16).hexdigest()
+
+
+def test_each_score_names_the_answer_it_judges_also_when_the_verdict_was_known(
+    pool: VerifierPool, prompt: Prompt
+) -> None:
+    five, six = digest("5"), digest("6")
+    (first,) = pool.verify([(prompt, ["a 5", "b 6", "", "c 5", "d 6"])])
+    (again,) = pool.verify([(prompt, ["6", "x 5", "5"])])  # every verdict is known by now
+    assert [score.answer for score in first] == [five, six, "", five, six]
+    assert [score.answer for score in again] == [six, five, five]
+    # Two scores of the same value are equal, whatever was answered; nothing but the name of the answer differs.
+    (seven,) = pool.verify([(prompt, ["7", "6"])])
+    assert seven[0] == seven[1] == WRONG
+    assert seven[0].answer != seven[1].answer
+
+
+def test_answers_that_hang_or_kill_have_their_names_too(prompt: Prompt) -> None:
+    with open_pool(timeout_seconds=0.5) as pool:
+        (scores,) = pool.verify([(prompt, ["hang", "again hang", "die", "5", ""])])
+        assert [score.outcome for score in scores] == ["timeout", "timeout", "error", "correct", "unparsable"]
+        assert [score.answer for score in scores] == [digest("hang")] * 2 + [digest("die"), digest("5"), ""]
+
+
+def test_a_verifier_of_one_stage_names_no_answer() -> None:
+    with open_pool("quick") as pool:
+        ((score,),) = pool.verify([(Prompt(id="p", domain="sample", task="t", content="x"), ["x"])])
+        assert score.answer == ""
+
+
+@pytest.mark.parametrize("key", ["0" * 31, "0" * 33, "G" * 32, "0" * 32 + "\n", "x" * 1000])
+def test_a_report_of_an_answer_under_another_kind_of_name_is_a_breach_of_the_protocol(key: str) -> None:
+    with open_pool("quick") as pool:
+        busy = pool._workers[0]
+        for report in (["answer", key], ["score", 1.0, "correct", "", 0.0, key]):
+            with pytest.raises(ValueError, match="report"):
+                pool._take(busy, report)
 
 
 def test_an_answer_that_hangs_costs_its_group_one_timeout_and_is_tried_again_later(prompt: Prompt) -> None:
