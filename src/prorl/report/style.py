@@ -63,6 +63,10 @@ svg.sign { display: inline-block; width: 16px; height: 12px; margin-right: .3em;
 .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); }
 .c4 { --c: var(--c4); --d: 6 2; } .c5 { --c: var(--c5); --d: 3 2; } .c6 { --c: var(--c6); --d: 8 2 2 2; }
 .c7 { --c: var(--c7); --d: 1.5 2; } .cmean { --c: var(--text); stroke-width: 2.8; }
+.compare .c1 { --d: 7 2; } .compare .c2 { --d: 2.5 2; } .compare .c3 { --d: 8 2 2 2; }
+.compare .c4 { --d: 12 3; } .compare .c5 { --d: 5 2 1 2 1 2; } .compare .c6 { --d: 4 4; } .compare .c7 { --d: 1.5 2; }
+.compare .point { fill: var(--c); stroke: var(--panel); stroke-width: .8; }
+.compare .key .line { stroke-width: 2.2; }
 .keys { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; align-items: center; }
 i.sign { display: inline-block; width: 0; height: 1em; margin-right: .45em; vertical-align: -.15em;
   border-left: 2px solid var(--phase); }
@@ -121,6 +125,14 @@ td.faint { color: var(--faint); font-size: .8rem; min-width: 18rem; }
 details { margin: .4rem 0; }
 details summary { cursor: pointer; font-size: .9rem; }
 .step summary { padding: .25rem 0; }
+[hidden] { display: none !important; }
+#pager { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin: .6rem 0; font-size: .87rem; }
+#pager output { min-width: 6.5rem; text-align: center; font-variant-numeric: tabular-nums; }
+#pager label { color: var(--faint); max-width: 100%; }
+#pager select { max-width: 11rem; }
+#pager button, #pager select { padding: .2rem .6rem; font: inherit; color: var(--text); background: var(--panel);
+  border: 1px solid var(--rule); border-radius: 6px; }
+#pager button:disabled { color: var(--faint); opacity: .6; }
 article { margin: .5rem 0; padding: .5rem .7rem; background: var(--panel); border-radius: 8px; }
 article header { display: flex; flex-wrap: wrap; gap: .2rem .8rem; color: var(--faint); font-size: .85rem;
   overflow-wrap: anywhere; }
