@@ -112,6 +112,7 @@ th:first-child, th.text, td.text { text-align: left; }
 th.over { text-align: center; }
 tbody th { position: sticky; left: 0; background: var(--back); }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
+.facts td.long { min-width: 0; }
 td.heat { background: rgb(var(--heat) / calc(var(--v) * .5)); }
 td.heat small { display: block; color: var(--faint); font-size: .72rem; }
 td.faint { color: var(--faint); font-size: .8rem; min-width: 18rem; }
@@ -141,4 +142,43 @@ article header { display: flex; flex-wrap: wrap; gap: .2rem .8rem; color: var(--
 pre { margin: 0; padding: .3rem .5rem; max-height: 22rem; overflow: auto; background: var(--back);
   border: 1px solid var(--rule); border-radius: 6px; font: 12.5px/1.45 ui-monospace, monospace;
   white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
+svg.sign.broad { width: 26px; }
+polyline.limit { fill: none; }
+.first { max-width: 640px; }
+td.verdict { white-space: normal; min-width: 12rem; max-width: 17rem; line-height: 1.3; }
+td.verdict small { display: block; color: var(--faint); font-size: .74rem; margin-top: .15rem; }
+.line.thin { stroke-width: .9; stroke-opacity: .9; }
+.line.dashed { stroke-dasharray: 5 3; }
+.crossing { fill: none; stroke: var(--text); stroke-width: 1.2; stroke-dasharray: 1 3; stroke-linecap: round; }
+svg text.crossing { fill: var(--text); stroke: none; text-anchor: middle; } svg text.late { text-anchor: end; }
+.whisker { fill: none; stroke: var(--c); stroke-width: 1; stroke-opacity: .6; }
+.inside { fill: var(--phase); fill-opacity: .12; }
+.outline { fill: none; stroke: var(--c0); stroke-width: 2; stroke-linejoin: miter; }
+.filled { fill: var(--c1); fill-opacity: .45; }
+.zero { stroke: var(--faint); stroke-width: 1; }
+.mark-area { fill: var(--c); fill-opacity: .55; stroke: var(--c); }
+.mark-line { fill: none; stroke: var(--c); stroke-width: 1.8; }
+.diminished, .diminish { color: var(--bad); } .unclear { color: var(--warn); } .sustained { color: var(--good); }
+.strong { font-weight: 700; } b.opened { color: var(--good); font-size: .78rem; }
+.headline { color: var(--text); font-size: 1.02rem; margin-top: .5rem; }
+.wide-cards { grid-template-columns: repeat(auto-fit, minmax(148px, 1fr)); }
+.cards small { display: block; color: var(--faint); font-size: .72rem; line-height: 1.3; margin-top: .15rem; }
+.filtered > input { position: absolute; opacity: 0; pointer-events: none; }
+.choices { display: flex; flex-wrap: wrap; gap: .35rem; margin: .4rem 0 .6rem; font-size: .85rem; }
+.choices label { padding: .15rem .7rem; border: 1px solid var(--rule); border-radius: 99px; cursor: pointer; }
+.filtered .wide { max-height: 80vh; overflow: auto; }
+.filtered thead { position: sticky; top: 0; z-index: 1; background: var(--back); }
+@media print { .choices { display: none; } .filtered .wide { max-height: none; overflow: visible; }
+  .filtered thead { position: static; } details::details-content { content-visibility: visible; block-size: auto; } }
 """
+
+FILTER = "".join(
+    f"#show-{verdict}:checked ~ .wide tbody tr:not(.is-{verdict}) {{ display: none; }}\n"
+    f"#show-{verdict}:checked ~ .choices [for=show-{verdict}] {{ border-color: currentColor; font-weight: 700; }}\n"
+    f"#show-{verdict}:focus-visible ~ .choices [for=show-{verdict}] {{ outline: 2px solid var(--phase); }}\n"
+    for verdict in ("expanded", "gained", "diminished", "lost", "sharpened", "unchanged", "unsolved", "unclear")
+) + (
+    "#show-all:checked ~ .choices [for=show-all] { border-color: currentColor; font-weight: 700; }\n"
+    "#show-all:focus-visible ~ .choices [for=show-all] { outline: 2px solid var(--phase); }\n"
+)
+"""Shows the rows of one verdict: what a radio button does without a script."""
