@@ -1,6 +1,6 @@
 """Which charts the report has over the steps: metrics by name -> series, captions and limits. Draws by `charts.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import mode
@@ -20,7 +20,9 @@ from prorl.report.timeline import Timeline, limits
 Record = Mapping[str, Any]
 
 GIB = 2**30
-KEPT, RATE, SAMPLING_RATE, MEMORY = "share/kept", "rate/of the whole step", "rate/while sampling", "host/GiB"
+KEPT, MEMORY = "share/kept", "host/GiB"
+RATE, SAMPLING_RATE = "generated/over the whole step", "generated/while sampling"
+TRAINED_RATE, UPDATE_RATE = "trained/over the whole step", "trained/while updating"
 """What is computed from the records for a chart; no metric has these names."""
 
 OUTCOMES = {"correct": "2", "partial": "5", "wrong": "1", "unparsable": "4", "timeout": "3", "error": "7"}
@@ -41,6 +43,8 @@ class Chart:
     """Where the metrics are parts of a whole: their names and colours, in order."""
     is_evened: bool = False
     """Whether a validation counts, so that points are means of whole intervals between validations."""
+    is_rare: bool = False
+    """Whether it is worth a chart only where some value is not 0."""
 
 
 SCORE = Caption(
@@ -64,6 +68,16 @@ KEPT_GROUPS = Caption(
     "their share. Near 0 most of the sampling is for nothing.",
     "share of groups",
 )
+REWARD = Caption(
+    "Reward of what is trained", "Mean over the kept groups: the score after truncation and length terms.", "reward"
+)
+OTHER_READING = Caption(
+    "Score by the other reading", "Of the same answers, by the reading that nothing is trained on.", "score"
+)
+ROUNDS = Caption(
+    "Sampling rounds", "Rounds until the batch was full or a bound was hit: more where fewer groups teach.", "rounds"
+)
+TOO_LONG = Caption("Prompts too long", "Dropped because they exceed data.max_prompt_tokens.", "prompts a step")
 COUNTS = Caption(
     "Groups",
     "Drawn: sampled. Kept: trained on. Surplus: more than were asked for. Dead after shaping: made flat by a length "
@@ -91,17 +105,29 @@ MISMATCH = Caption(
 CLIPPED = Caption(
     "Clipped", "Tokens whose update was held back because the model had moved too far.", "share of tokens"
 )
+CUT_TERMS = Caption("KL terms cut", "Tokens whose KL term was cut at its bound.", "share of tokens")
+WEIGHT = Caption(
+    "Importance weight",
+    "What corrects for the engine's probabilities, mean over the tokens; 1 where they agree.",
+    "weight",
+)
+SKIPPED = Caption("Updates left out", "Loss or gradient was not finite.", "updates a step")
 GRADIENT = Caption("Gradient norm", "Before clipping, mean over the updates of a step.", "norm")
 RATE_OF_LEARNING = Caption("Learning rate", "Of the last update of the step.", "rate")
 TIME = Caption("Time", "What the seconds of a step went into; the legend has the means over the run.", "seconds a step")
-THROUGHPUT = Caption("Throughput", "Response tokens that were sampled, per second.", "tokens a second")
+THROUGHPUT = Caption("Tokens sampled", "Response tokens, per second.", "tokens a second")
+TRAINED_THROUGHPUT = Caption(
+    "Tokens trained", "Response tokens in the loss, per second. The others were dropped.", "tokens a second"
+)
 MEMORY_USE = Caption("Memory", "Of the main process. A steady climb would be a leak.", "GiB")
 
 LEARNING = (
     Chart(SCORE, ("score/",), 1.0),
     Chart(VALIDATION, ("validation/",), 1.0),
+    Chart(OTHER_READING, ("score_other/",), 1.0),
     Chart(VERDICTS, ("outcomes/",), 1.0, parts=OUTCOMES),
     Chart(KEPT_GROUPS, (KEPT,), 1.0),
+    Chart(REWARD, ("reward/mean",), 1.0),
     Chart(LENGTH, ("response_length/mean",)),
     Chart(TRUNCATED, ("truncated_fraction",), limits=(("health.max_truncated", 1.0),)),
 )
@@ -109,15 +135,21 @@ HEALTH = (
     Chart(ENTROPY, ("entropy",), limits=(("health.min_entropy", 0.0),)),
     Chart(KL, ("kl/reference",), limits=(("health.max_kl", 0.0), ("reset.max_kl", 0.0))),
     Chart(MISMATCH, ("kl/engine",), limits=(("health.max_engine_kl", 0.0),)),
+    Chart(WEIGHT, ("importance_weight/mean",)),
+    Chart(CUT_TERMS, ("kl/clamped_fraction",), is_rare=True),
     Chart(CLIPPED, ("clip_fraction/",)),
     Chart(GRADIENT, ("grad_norm",)),
     Chart(RATE_OF_LEARNING, ("learning_rate",)),
+    Chart(SKIPPED, ("updates_skipped",), is_rare=True),
 )
 COST = (
     Chart(TIME, ("seconds/",), parts=TIMES, is_evened=True),
     Chart(THROUGHPUT, (RATE, SAMPLING_RATE), is_evened=True),
+    Chart(TRAINED_THROUGHPUT, (TRAINED_RATE, UPDATE_RATE), is_evened=True),
     Chart(MEMORY_USE, (MEMORY,)),
     Chart(COUNTS, ("groups/",)),
+    Chart(ROUNDS, ("rounds",)),
+    Chart(TOO_LONG, ("prompts/too_long",), is_rare=True),
 )
 
 
@@ -140,21 +172,29 @@ def curve_section(records: Sequence[Record], timeline: Timeline, recipe: Record)
         )
     )
     note = f'<p class="keys">{key}</p><p>The legends give the value of the last point.{smoothing}</p>'
-    extended = [{**record, **_derived(record)} for record in records]
-    colours = _domain_colours(records)
+    extended = extended_records(records)
+    present = chart_names(extended)
+    colours = _domain_colours(present)
     groups = []
     for title, charts in (("Learning", LEARNING), ("Health", HEALTH), ("Cost", COST)):
-        drawn = "".join(_drawn(chart, extended, timeline, recipe, colours) for chart in charts)
+        drawn = "".join(_drawn(chart, extended, present, timeline, recipe, colours) for chart in charts)
         if drawn:
             groups.append(f'<h3 class="group">{title}</h3><div class="charts">{drawn}</div>')
     return note + "".join(groups) if groups else ""
 
 
 def _drawn(
-    chart: Chart, records: Sequence[Record], timeline: Timeline, recipe: Record, colours: Mapping[str, str]
+    chart: Chart,
+    records: Sequence[Record],
+    present: Collection[str],
+    timeline: Timeline,
+    recipe: Record,
+    colours: Mapping[str, str],
 ) -> str:
-    names = _names(records, chart.metrics)
+    names = names_of(present, chart.metrics)
     counted = [record for record in records if any(name in record for name in names)]
+    if chart.is_rare and not any(record.get(name) for record in counted for name in names):
+        return ""
     caption, multiple = chart.caption, _validation_interval(records) if chart.is_evened else 1
     run = run_length(len(counted), multiple)
     if run != run_length(len(counted)):
@@ -165,10 +205,15 @@ def _drawn(
         return stacked_chart(caption, steps, parts, timeline, high=chart.high, multiple=multiple)
     bounds = [limit for key, off in chart.limits for limit in limits(recipe, timeline, key, off=off)]
     series = [
-        Series(_label(name), _points(records, name), _colour(name, number, len(names), colours))
+        Series(label(name), points_of(records, name, is_rare=chart.is_rare), _colour(name, number, len(names), colours))
         for number, name in enumerate(names)
     ]
     return line_chart(caption, series, timeline, high=chart.high, limits=bounds, multiple=multiple)
+
+
+def extended_records(records: Sequence[Record]) -> list[Record]:
+    """The records with what is computed from each of them for the charts."""
+    return [{**record, **_derived(record)} for record in records]
 
 
 def _derived(record: Record) -> dict[str, float]:
@@ -178,6 +223,8 @@ def _derived(record: Record) -> dict[str, float]:
         (KEPT, "groups/kept", "groups/drawn"),
         (RATE, "tokens/generated", "seconds/step"),
         (SAMPLING_RATE, "tokens/generated", "seconds/rollout"),
+        (TRAINED_RATE, "tokens/trained", "seconds/step"),
+        (UPDATE_RATE, "tokens/trained", "seconds/update"),
     ):
         if part in record and record.get(whole, 0) > 0:
             found[name] = record[part] / record[whole]
@@ -200,7 +247,7 @@ def _parts(chart: Chart, names: Sequence[str], records: Sequence[Record]) -> lis
     """Name, colour and values; a part that is nowhere is left out, and one that is not known comes last."""
     order = {part: number for number, part in enumerate(chart.parts)}
     found = [
-        (_label(name), chart.parts.get(_label(name), "6"), [record.get(name, 0.0) for record in records])
+        (label(name), chart.parts.get(label(name), "6"), [record.get(name, 0.0) for record in records])
         for name in names
         if name != "seconds/step"
     ]
@@ -208,29 +255,33 @@ def _parts(chart: Chart, names: Sequence[str], records: Sequence[Record]) -> lis
     return [part for part in found if any(part[2])]
 
 
-def _names(records: Sequence[Record], wanted: Sequence[str]) -> list[str]:
-    """The metrics of a chart, means first; levels are not for charts."""
-    present = {name for record in records for name in record if name.count("/") < 2}
+def chart_names(records: Sequence[Record]) -> set[str]:
+    """Every name in the records that a chart may show; levels are not for charts."""
+    return {name for name in {name for record in records for name in record} if name.count("/") < 2}
+
+
+def names_of(present: Collection[str], wanted: Sequence[str]) -> list[str]:
+    """The metrics of a chart, means first."""
     found = [name for name in present if name in wanted or f"{name.partition('/')[0]}/" in wanted]
     return sorted(found, key=lambda name: (not name.endswith("/mean"), name))
 
 
-def _domain_colours(records: Sequence[Record]) -> dict[str, str]:
+def _domain_colours(present: Collection[str]) -> dict[str, str]:
     """A domain has one colour in all charts."""
-    names = _names(records, ("score/", "validation/"))
-    domains = sorted({_label(name) for name in names} - {"mean"})
+    names = names_of(present, ("score/", "validation/"))
+    domains = sorted({label(name) for name in names} - {"mean"})
     return {domain: str(number % NUM_COLOURS) for number, domain in enumerate(domains)}
 
 
 def _colour(name: str, number: int, num_lines: int, colours: Mapping[str, str]) -> str:
     if name.endswith("/mean") and num_lines > 1:
         return "mean"
-    if name.startswith(("score/", "validation/")):
-        return colours.get(_label(name), "0")
+    if name.startswith(("score/", "score_other/", "validation/")):
+        return colours.get(label(name), "0")
     return str(number % NUM_COLOURS)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """What the legend says of a metric."""
     known = {KEPT: "kept", "response_length/mean": "mean length", "kl/reference": "KL", "kl/engine": "KL"}
     if name in known:
@@ -238,5 +289,6 @@ def _label(name: str) -> str:
     return "mean" if name.endswith("/mean") else name.rpartition("/")[2].replace("_", " ")
 
 
-def _points(records: Sequence[Record], name: str) -> list[Point]:
-    return [(record["step"], record[name]) for record in records if name in record]
+def points_of(records: Sequence[Record], name: str, *, is_rare: bool = False) -> list[Point]:
+    """Where a metric was recorded; what is rare is 0 where it was not."""
+    return [(record["step"], record.get(name, 0.0)) for record in records if is_rare or name in record]

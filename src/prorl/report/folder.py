@@ -10,6 +10,7 @@ from typing import Any
 
 from prorl.errors import UserError
 from prorl.metrics import read_jsonl
+from prorl.report.environment import read_environment
 
 Record = Mapping[str, Any]
 
@@ -28,6 +29,8 @@ class RunFolder:
     """`config.toml` as it is, read."""
     config: str
     """`config.toml` as text."""
+    starts: Sequence[Record]
+    """What the run ran on, each time it was started; empty where nothing says it."""
 
     @property
     def name(self) -> str:
@@ -44,7 +47,15 @@ def read_run(path: Path) -> RunFolder:
         )
     events = [event for event in read_jsonl(path / "events.jsonl") if _is_event(event)]
     config, recipe = _config(path / "config.toml")
-    return RunFolder(path, records, events, _boundary(path / "boundary.json"), recipe, config)
+    boundary = _boundary(path / "boundary.json")
+    return RunFolder(path, records, events, boundary, recipe, config, read_environment(path))
+
+
+def planned_steps(run: RunFolder) -> int | None:
+    """`train.steps` of the recipe, where it says it."""
+    train = run.recipe.get("train")
+    steps = train.get("steps") if isinstance(train, dict) else None
+    return steps if isinstance(steps, int) else None
 
 
 def _finite(record: Record) -> dict[str, Any]:

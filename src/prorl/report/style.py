@@ -166,9 +166,15 @@ svg text.crossing { fill: var(--text); stroke: none; text-anchor: middle; } svg 
 .filtered > input { position: absolute; opacity: 0; pointer-events: none; }
 .choices { display: flex; flex-wrap: wrap; gap: .35rem; margin: .4rem 0 .6rem; font-size: .85rem; }
 .choices label { padding: .15rem .7rem; border: 1px solid var(--rule); border-radius: 99px; cursor: pointer; }
-.filtered .wide { max-height: 80vh; overflow: auto; }
+.filtered td.heat { background: rgb(var(--heat) / calc(var(--v) * .3)); }
+.filtered td.heat small { color: var(--text); opacity: .8; }
+.filtered th, .filtered td { padding: .22rem .4rem; }
+.filtered .wide { max-height: min(80vh, 900px); overflow: auto; }
 .filtered thead { position: sticky; top: 0; z-index: 1; background: var(--back); }
-@media print { .choices { display: none; } .filtered .wide { max-height: none; overflow: visible; }
+@media print { .choices { display: none; } .filtered td.heat { background: rgb(var(--heat) / calc(var(--v) * .3)); }
+.filtered td.heat small { color: var(--text); opacity: .8; }
+.filtered th, .filtered td { padding: .22rem .4rem; }
+.filtered .wide { max-height: none; overflow: visible; }
   .filtered thead { position: static; } details::details-content { content-visibility: visible; block-size: auto; } }
 """
 
