@@ -1,7 +1,11 @@
 """Stage 7: the unbiased estimate of pass@k from n samples of which c are correct. It draws and scores nothing."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Int
 
 from prorl.errors import UserError
 
@@ -28,13 +32,21 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     return (total - math.comb(num_samples - left_out, chosen)) / total
 
 
-def pass_at_k_curve(num_samples: int, num_correct: int, ks: Sequence[int]) -> list[float]:
-    """pass@k of one problem for each k of `ks`."""
-    return [pass_at_k(num_samples, num_correct, k) for k in ks]
+def pass_at_k_table(
+    num_samples: Int[np.ndarray, " P"], num_correct: Int[np.ndarray, " P"], ks: Sequence[int]
+) -> Float[np.ndarray, "P K"]:
+    """pass@k of every problem and every k of `ks`, as `pass_at_k` gives it: exact integers and one rounding.
+
+    Problems of equal counts are computed once. UserError where `pass_at_k` has one for any problem and k.
+    """
+    return np.stack([per_counts(num_samples, num_correct, partial(pass_at_k, k=k)) for k in ks], axis=1)
 
 
-def mean_pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> float:
-    """Mean pass@k over problems, each given as (num_samples, num_correct)."""
-    if not counts:
-        raise UserError("counts is empty: pass@k needs at least one problem; check the suite and its filters")
-    return math.fsum(pass_at_k(num_samples, num_correct, k) for num_samples, num_correct in counts) / len(counts)
+def per_counts(
+    num_samples: Int[np.ndarray, " P"], num_correct: Int[np.ndarray, " P"], number: Callable[[int, int], float]
+) -> Float[np.ndarray, " P"]:
+    """`number(n, c)` of every problem, called once for each pair of counts that occurs, with Python's integers."""
+    assert num_samples.shape == num_correct.shape, f"{num_samples.shape} and {num_correct.shape}: one entry a problem"
+    assert num_samples.ndim == 1, "one axis: problems"
+    pairs, places = np.unique(np.stack([num_samples, num_correct], axis=1), axis=0, return_inverse=True)
+    return np.array([number(n, c) for n, c in pairs.tolist()], dtype=np.float64)[places.reshape(-1)]

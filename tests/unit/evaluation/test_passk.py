@@ -4,10 +4,11 @@ import itertools
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from prorl.errors import UserError
-from prorl.evaluation.passk import mean_pass_at_k, pass_at_k, pass_at_k_curve
+from prorl.evaluation.passk import pass_at_k, pass_at_k_table, per_counts
 
 
 def test_by_hand() -> None:
@@ -41,7 +42,54 @@ def test_exact_up_to_1024_samples(num_samples: int, share: float) -> None:
     num_correct = math.ceil(share * num_samples)
     ks = [2**power for power in range(num_samples.bit_length())]
     expected = [_by_product(num_samples, num_correct, k) for k in ks]
-    assert pass_at_k_curve(num_samples, num_correct, ks) == pytest.approx(expected, abs=1e-14, rel=1e-14)
+    found = [pass_at_k(num_samples, num_correct, k) for k in ks]
+    assert found == pytest.approx(expected, abs=1e-14, rel=1e-14)
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 3, 16, 100, 256, 1000, 1024])
+def test_table_of_every_count_against_exact_fractions(num_samples: int) -> None:
+    ks = sorted({*(2**power for power in range(num_samples.bit_length())), num_samples})
+    expected = []
+    for k in ks:
+        # One right sample more: all k miss with C(n - c - 1, k) / C(n - c, k) = (n - c - k) / (n - c) of the chance.
+        missed, column = Fraction(1), []
+        for num_correct in range(num_samples + 1):
+            column.append(float(1 - missed))
+            wrong = num_samples - num_correct
+            missed *= Fraction(max(wrong - k, 0), max(wrong, 1))
+        expected.append(column)
+    counts = np.arange(num_samples + 1)
+    found = pass_at_k_table(np.full(num_samples + 1, num_samples), counts, ks)
+    assert found.shape == (num_samples + 1, len(ks))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, np.array(expected).T, rtol=0, atol=1e-12)
+
+
+def test_table_of_mixed_and_repeated_counts_is_in_the_order_of_the_problems() -> None:
+    num_samples, num_correct = np.array([4, 8, 4, 16, 8]), np.array([2, 0, 2, 1, 8])
+    found = pass_at_k_table(num_samples, num_correct, [1, 2, 4])
+    # Rows by hand: c/n, then 1 - C(n-c, k)/C(n, k): 1 - 1/6, 1 - 0; one right of 16 is among k with k/16.
+    expected = [[1 / 2, 5 / 6, 1], [0, 0, 0], [1 / 2, 5 / 6, 1], [1 / 16, 2 / 16, 4 / 16], [1, 1, 1]]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+    assert pass_at_k_table(num_samples[:0], num_correct[:0], [1, 2]).shape == (0, 2)
+
+
+def test_equal_counts_are_computed_once() -> None:
+    asked: list[tuple[int, int]] = []
+    per_counts(np.array([4, 4, 8]), np.array([1, 1, 1]), lambda n, c: asked.append((n, c)) or 0.0)  # type: ignore[func-returns-value]
+    assert asked == [(4, 1), (8, 1)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "ks", "message"),
+    [
+        (([4, 8], [1, 1]), [1, 8], "k = 8: must be between 1 and num_samples = 4"),
+        (([4, 8], [1, 9]), [1], "num_correct = 9: must be between 0 and num_samples = 8"),
+    ],
+)
+def test_table_of_impossible_counts(counts: tuple[list[int], list[int]], ks: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        pass_at_k_table(np.array(counts[0]), np.array(counts[1]), ks)
 
 
 def test_pass_at_1_is_the_fraction_correct_to_the_last_bit() -> None:
@@ -50,17 +98,11 @@ def test_pass_at_1_is_the_fraction_correct_to_the_last_bit() -> None:
 
 
 def test_ends_and_growth() -> None:
-    assert pass_at_k_curve(64, 0, [1, 8, 64]) == [0.0, 0.0, 0.0]
-    assert pass_at_k_curve(64, 64, [1, 8, 64]) == [1.0, 1.0, 1.0]
-    curve = pass_at_k_curve(64, 3, range(1, 65))
+    assert [pass_at_k(64, 0, k) for k in (1, 8, 64)] == [0.0, 0.0, 0.0]
+    assert [pass_at_k(64, 64, k) for k in (1, 8, 64)] == [1.0, 1.0, 1.0]
+    curve = [pass_at_k(64, 3, k) for k in range(1, 65)]
     assert all(low < high for low, high in itertools.pairwise(curve[:62]))
     assert curve[61:] == [1.0, 1.0, 1.0]  # 62 draws of 64 cannot miss all three
-
-
-def test_mean_over_problems() -> None:
-    # 1/2, 5/6 and 0 over three problems of different n.
-    assert mean_pass_at_k([(2, 1), (4, 2), (9, 0)], 1) == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
-    assert mean_pass_at_k([(3, 1), (4, 2)], 2) == pytest.approx((2 / 3 + 5 / 6) / 2)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +121,3 @@ def test_impossible_counts_are_one_line_errors(arguments: tuple[int, int, int], 
     with pytest.raises(UserError, match=message) as error:
         pass_at_k(*arguments)
     assert "\n" not in str(error.value)
-
-
-def test_no_problem_is_an_error() -> None:
-    with pytest.raises(UserError, match="at least one problem"):
-        mean_pass_at_k([], 1)
