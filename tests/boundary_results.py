@@ -134,6 +134,8 @@ def _entry(problems: Sequence[Problem], chance: float) -> Entry:
         middle = found["trained"][name] - found["base"][name]
         half = math.hypot(before[1] - before[0], after[1] - after[0]) / 2
         change[name] = [middle - half, middle + half]
+    narrow = [[(3 * low + high) / 4, (low + 3 * high) / 4] for low, high in change.values()]
+    found["sample_interval"] = {"change": dict(zip(change, narrow, strict=True))}
     found["crossing"] = _crossing(found)
     if found["crossing"] is None:
         del found["crossing"]

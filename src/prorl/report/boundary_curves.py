@@ -41,6 +41,8 @@ from prorl.report.plots import (
 COLOURS = {"base": "c0", "trained": "c1"}
 WAY_COLOURS = ("c4", "c6", "c5", "c7")
 """Of checkpoints; these lines are dashed."""
+SHIFT = {"base": -0.06, "trained": 0.06}
+"""Of the models' points by level, in levels, so that their intervals do not lie on one another."""
 MAX_MARKS = 9
 SIGNS = {
     "base": '<line class="line c0" x1="1" x2="25" y1="6" y2="6"/><circle class="base" cx="13" cy="6" r="3.5"/>',
@@ -236,12 +238,15 @@ def _by_level(family: str, levels: Sequence[Entry], k: int) -> str:
     for role in MODELS:
         for name, kind in ((f"pass@{k}", "line dashed"), ("pass@1", "line")):
             found = [(level, share) for level in levels if (share := number(level, role, name)) is not None]
-            edges = [(level_of(level), *ends) for level, _ in found if (ends := interval(level, role, name))]
+            edges = [
+                (level_of(level) + SHIFT[role], *ends) for level, _ in found if (ends := interval(level, role, name))
+            ]
             body += [whisker(*end, frame, COLOURS[role]) for end in edges]
-            points = [(float(level_of(level)), share) for level, share in found]
+            points = [(level_of(level) + SHIFT[role], share) for level, share in found]
             body.append(polyline(points, frame, f"{kind} {COLOURS[role]}"))
             body += [
-                dot(point, frame, role, f"level {point[0]:g}: {role} {name} {point[1]:.3f}", 3.0) for point in points
+                dot(point, frame, role, f"level {point[0] - SHIFT[role]:g}: {role} {name} {point[1]:.3f}")
+                for point in points
             ]
     inside = sum(bool(level.get("trained_on")) for level in levels)
     x = round_axis("level", numbers[0], numbers[-1], 10)

@@ -1,5 +1,6 @@
 """Drawings of the boundary: how pass@1 is spread over problems, and the gain against where the base stood."""
 
+import math
 from collections.abc import Sequence
 
 from prorl.report.boundary_values import (
@@ -111,7 +112,7 @@ def gain_section(result: Entry) -> str:
             points.append((str(level.get("domain", "")), base, trained - base, level))
     if len(points) < 2:
         return ""
-    low = min(-0.25, *(gain for _, _, gain, _ in points))
+    low = min(-0.25, *(math.floor(4 * gain) / 4 for _, _, gain, _ in points))
     frame = Frame((0.0, low), (1.0, 1.0))
     domains = sorted({domain for domain, *_ in points})
     body = [

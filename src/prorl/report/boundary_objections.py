@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prorl.report.boundary_tables import ends
+from prorl.report.boundary_tables import ends, shares_between
 from prorl.report.boundary_values import (
     MODELS,
     Entry,
@@ -31,6 +31,7 @@ def objection_section(result: Entry) -> str:
         ("Is it only the form of the answer?", _form(result)),
         ("Are the samples different ones?", _repetition(result)),
         ("Do the sampling settings decide it?", _settings(result)),
+        ("What do the intervals assume?", _assumptions(result)),
     )
     return "".join(f'<h3 class="group">{title}</h3>{content}' for title, content in parts if content)
 
@@ -148,7 +149,9 @@ def _setting_row(name: str, settings: Entry, measured: Entry, k: int) -> str:
     ]
     every = groups_of(measured, "all")
     cells = "".join(
-        heat_cell(number(every[0], role, share), small=ends(interval(every[0], role, share))) if every else "<td></td>"
+        heat_cell(number(every[0], role, share), small=shares_between(interval(every[0], role, share)))
+        if every
+        else "<td></td>"
         for share in ("pass@1", f"pass@{k}")
         for role in MODELS
     )
@@ -157,6 +160,35 @@ def _setting_row(name: str, settings: Entry, measured: Entry, k: int) -> str:
         f'<tr><th>{safe(name)}</th><td class="text">{safe(", ".join(words))}</td>{cells}'
         f'<td class="text long">{safe(verdicts)}</td></tr>'
     )
+
+
+def _assumptions(result: Entry) -> str:
+    """The change of each share with both kinds of interval."""
+    groups = [entry for scope in ("all", "domain", "family") for entry in groups_of(result, scope)]
+    names = ("pass@1", f"pass@{top_k(result)}")
+    rows = []
+    for entry in groups:
+        cells = "".join(_change_cells(entry, name) for name in names)
+        if cells.replace("<td></td>", ""):
+            rows.append(f"<tr><th>{safe(name_of(entry))}</th>{cells}</tr>")
+    head = "<th></th>" + "".join(f'<th class="over" colspan="3">change of {name}</th>' for name in names)
+    head += "</tr><tr><th></th>" + "<th>measured</th><th>other problems</th><th>other samples</th>" * len(names)
+    text = (
+        "<p>The verdicts rest on intervals over problems: they say what other problems drawn in the same way would "
+        "show. Intervals over samples say what the same problems would show with other samples. Neither says anything "
+        "about other prompts, other kinds of problems, or a second training.</p>"
+    )
+    return text + table(head, "".join(rows)) if rows else ""
+
+
+def _change_cells(entry: Entry, name: str) -> str:
+    before, after = (number(entry, role, name) for role in MODELS)
+    measured = "" if before is None or after is None else f"{after - before:+.3f}"
+    spans = [span(entry, kind, "change", name) for kind in ("interval", "sample_interval")]
+    told = ["" if found is None else f"{found[0]:+.3f} to {found[1]:+.3f}" for found in spans]
+    if not any(told):
+        return "<td></td>" * 3
+    return "".join(f"<td>{text}</td>" for text in (measured, *told))
 
 
 def novelty_section(result: Entry) -> str:

@@ -41,8 +41,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 TITLE = "Reasoning boundary"
 TEXTS = {
     "curves": "pass@k is the share of problems that at least one of k samples solves: at k = 1 how reliable a model "
-    "is, at a large k what it can reach at all. Where the base's curve lies above the trained model's at large k, training "
-    "lost problems that the base could solve.",
+    "is, at a large k what it can reach at all. Where the base's curve lies above the trained model's at large k, "
+    "training lost problems that the base could solve.",
     "levels": "One row a level. Small numbers are 95 % intervals over problems. pass@k is read at the k of its row: "
     "it is smaller where guessing would solve every problem at the largest one. q: the p-value of the change of pass@k "
     "after correction for the number of levels.",

@@ -39,6 +39,11 @@ def ends(found: Span | None) -> str:
     return f"{found[0]:.2f} to {found[1]:.2f}" if found else ""
 
 
+def shares_between(found: Span | None) -> str:
+    """An interval of shares, short."""
+    return f"{found[0]:.2f}-{found[1]:.2f}" if found else ""
+
+
 def level_table(result: Entry) -> str:
     """One row a level by family and level; radio buttons, which need no script, choose the verdict that is shown."""
     levels = [level for found in by_family(items(result, "levels")).values() for level in found]
@@ -78,7 +83,8 @@ def _level_row(result: Entry, level: Entry) -> str:
     verdict = str(level.get("verdict", ""))
     opened = ' <b class="opened">opened</b>' if level.get("opened") is True else ""
     kind = f"is-{verdict}" if verdict in VERDICTS else "is-other"
-    q = value(level, "test", f"pass@{k}", "q")
+    judged = part(level, "test", f"pass@{k}") or part(level, "test", f"pass@{top_k(result)}")
+    q = value(judged, "q")
     numbers = [
         str(k),
         _text(value(level, "chance"), "{:.2g}"),
@@ -93,7 +99,7 @@ def _level_row(result: Entry, level: Entry) -> str:
 
 
 def _share_cell(entry: Entry, role: str, name: str) -> str:
-    return heat_cell(number(entry, role, name), small=ends(interval(entry, role, name)))
+    return heat_cell(number(entry, role, name), small=shares_between(interval(entry, role, name)))
 
 
 def _yes_or_no(found: object) -> str:
@@ -149,7 +155,7 @@ def regime_table(result: Entry) -> str:
     heads = "".join(f"<th>{role}</th>" for _ in names for role in roles)
     head = f'<th></th><th></th>{over}<th></th></tr><tr><th></th><th class="text">regime</th>{heads}'
     head += '<th class="text">why</th>'
-    return table(head, "".join(rows)) if rows else ""
+    return f'<h3 class="group">Regimes</h3>{table(head, "".join(rows))}' if rows else ""
 
 
 def trained_on_table(result: Entry) -> str:

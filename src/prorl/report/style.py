@@ -145,6 +145,8 @@ pre { margin: 0; padding: .3rem .5rem; max-height: 22rem; overflow: auto; backgr
 svg.sign.broad { width: 26px; }
 polyline.limit { fill: none; }
 .first { max-width: 640px; }
+@media (min-width: 640px) { .first figure > svg text { font-size: 8.5px; } .first .line { stroke-width: 1.4; }
+  .first .line.thin { stroke-width: .7; } }
 td.verdict { white-space: normal; min-width: 12rem; max-width: 17rem; line-height: 1.3; }
 td.verdict small { display: block; color: var(--faint); font-size: .74rem; margin-top: .15rem; }
 .line.thin { stroke-width: .9; stroke-opacity: .9; }
@@ -156,7 +158,7 @@ svg text.crossing { fill: var(--text); stroke: none; text-anchor: middle; } svg 
 .outline { fill: none; stroke: var(--c0); stroke-width: 2; stroke-linejoin: miter; }
 .filled { fill: var(--c1); fill-opacity: .45; }
 .zero { stroke: var(--faint); stroke-width: 1; }
-.mark-area { fill: var(--c); fill-opacity: .55; stroke: var(--c); }
+.mark-area { fill: var(--c); fill-opacity: .35; stroke: var(--c); }
 .mark-line { fill: none; stroke: var(--c); stroke-width: 1.8; }
 .diminished, .diminish { color: var(--bad); } .unclear { color: var(--warn); } .sustained { color: var(--good); }
 .strong { font-weight: 700; } b.opened { color: var(--good); font-size: .78rem; }
