@@ -30,7 +30,7 @@ PROBLEMS = (30, 100, 500)
 SAMPLES = (128, 256)
 LEVELS = 5
 ALPHA = 0.05
-RESAMPLES = 400
+RESAMPLES = 250
 
 Kind = tuple[float, tuple[float, float, float]]
 """Share of the problems, and their probability of a right sample at base, middle and end."""
