@@ -106,7 +106,13 @@ class Browser:
         loaded = self._loaded
         self.call("Page.navigate", url=page.resolve().as_uri())
         self.wait_for_load(loaded)
-        self.evaluate("new Promise((done) => setTimeout(done, 50))")  # what is logged after the load
+        self.listen(0.1)  # what is logged after the load
+
+    def listen(self, seconds: float) -> None:
+        """Note what happens in the page for so long."""
+        deadline = time.monotonic() + seconds
+        while b"\0" in self._buffer or select.select([self._reader], [], [], max(deadline - time.monotonic(), 0))[0]:
+            self._message(deadline + PATIENCE)
 
     @property
     def num_loads(self) -> int:

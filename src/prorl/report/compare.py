@@ -11,7 +11,19 @@ from statistics import fmean
 from typing import Any
 
 from prorl.errors import UserError
-from prorl.report.charts import NUM_COLOURS, Bin, Caption, Frame, Point, binned, figure, frame_of, run_length, svg
+from prorl.report.charts import (
+    NUM_COLOURS,
+    Bin,
+    Caption,
+    Frame,
+    Point,
+    binned,
+    figure,
+    frame_of,
+    run_length,
+    short,
+    svg,
+)
 from prorl.report.curves import (
     COST,
     HEALTH,
@@ -53,6 +65,8 @@ class Compared:
     colour: str
     run: RunFolder
     records: Sequence[Record]
+    names: frozenset[str]
+    """Of everything in the records that a chart may show."""
 
     @property
     def resets(self) -> list[int]:
@@ -99,11 +113,12 @@ def comparison(runs: Sequence[Compared], troubles: Sequence[str] = ()) -> str:
 
 def number_table(runs: Sequence[Compared]) -> str:
     """The final numbers, a column a run; a number that no run has is left out."""
-    rows = [(name, [value(one) for one in runs]) for name, value in _NUMBERS.items()]
-    domains = sorted({name for one in runs for name in chart_names(one.records) if name.startswith("validation/")})
-    for name in (name for name in domains if name != "validation/mean"):
-        rows.append((f"validation of {label(name)}, last", [_number(_last(one.records, name, 1)) for one in runs]))
-    rows += [("levels solved, last validation", [_solved(level_history(one.records)) for one in runs])]
+    rows = [(name, [value(one) for one in runs]) for name, value in _RESULTS.items()]
+    for name in names_of(_all_names(runs), ("validation/",)):
+        if name != "validation/mean":
+            rows.append((f"validation of {label(name)}, last", [_number(_last(one.records, name, 1)) for one in runs]))
+    rows.append(("levels solved, last validation", [_solved(level_history(one.records)) for one in runs]))
+    rows += [(name, [value(one) for one in runs]) for name, value in _WAYS.items()]
     note = f"Means are over the last {RECENT} steps that have the number; the runs may be of different lengths."
     return f"<p>{note}</p>{_rows(runs, [(name, cells) for name, cells in rows if any(cells)])}"
 
@@ -161,21 +176,26 @@ def _read(folders: Sequence[Path]) -> tuple[list[Compared], list[str]]:
         except OSError as error:
             troubles.append(f"run folder {str(folder)!r}: cannot be read ({error.strerror})")
     names = _names([run.path for run in found])
-    runs = [
-        Compared(name, str(number), run, extended_records(run.records))
-        for number, (name, run) in enumerate(zip(names, found, strict=True))
-    ]
+    runs = []
+    for number, (name, run) in enumerate(zip(names, found, strict=True)):
+        records = extended_records(run.records)
+        runs.append(Compared(name, str(number), run, records, frozenset(chart_names(records))))
     return runs, troubles
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The folders' names; with the folders around them as far as that is needed to tell them apart."""
+    """The folders' names; with the folders around them as far as that is needed to tell different ones apart."""
     parts = [path.resolve().parts for path in paths]
-    for depth in range(1, max(map(len, parts), default=0) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [str(path) for path in paths]
+    names = []
+    for own in parts:
+        ends = (own[-depth:] for depth in range(1, len(own) + 1))
+        end = next(end for end in ends if sum(other[-len(end) :] == end for other in parts) == 1)
+        names.append("/".join(end))
+    return names
+
+
+def _all_names(runs: Sequence[Compared]) -> frozenset[str]:
+    return frozenset().union(*(one.names for one in runs))
 
 
 def _refuse_other_file(target: Path) -> None:
@@ -194,7 +214,7 @@ def _refuse_other_file(target: Path) -> None:
 
 def _charts(chart: Chart, runs: Sequence[Compared], axis: Timeline) -> str:
     """The metrics of a chart, each by itself: with several runs a drawing has room for no other lines."""
-    names = names_of(set().union(*(chart_names(one.records) for one in runs)), chart.metrics)
+    names = names_of(_all_names(runs), chart.metrics)
     drawn = []
     for name in names:
         if chart.is_rare and not any(record.get(name) for one in runs for record in one.records):
@@ -264,7 +284,7 @@ def _last(records: Sequence[Record], name: str, count: int) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else short(value)
 
 
 def _recent(name: str) -> Callable[[Compared], str]:
@@ -285,7 +305,7 @@ def _total(name: str, text: Callable[[float], str]) -> Callable[[Compared], str]
     return lambda one: text(sum(values)) if (values := _values(one.records, name)) else ""
 
 
-_NUMBERS: dict[str, Callable[[Compared], str]] = {
+_RESULTS: dict[str, Callable[[Compared], str]] = {
     "steps": lambda one: f"{one.run.records[-1]['step']:,}",
     "resets": lambda one: str(len(one.resets)),
     "phases begun": lambda one: str(1 + sum(event["event"] == "phase" for event in one.run.events)),
@@ -293,6 +313,8 @@ _NUMBERS: dict[str, Callable[[Compared], str]] = {
     "validation, first": _first,
     "validation, best": _best,
     "validation, last": lambda one: _number(_last(one.records, "validation/mean", 1)),
+}
+_WAYS: dict[str, Callable[[Compared], str]] = {
     "entropy": _recent("entropy"),
     "KL from the reference": _recent("kl/reference"),
     "response length": _recent("response_length/mean"),

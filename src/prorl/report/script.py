@@ -31,7 +31,7 @@ SCRIPT = r"""
     for (const article of articles) article.hidden = !shown.has(article);
     for (const step of steps) {
       step.hidden = !step.querySelector("article:not([hidden])");
-      if (!step.hidden && !whole) step.open = true;
+      if (!step.hidden) step.open = true;
     }
     const [back, on] = box.querySelectorAll("[data-go]");
     back.disabled = whole || place === 0;

@@ -1,6 +1,8 @@
 """The report of whole, partial, long and hostile run folders."""
 
+import base64
 import json
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from prorl.report.page import write_report
 from report_runs import FAMILIES, long_run, write_lines
 
 KNOWN = """html head meta title style body nav a section h1 h2 h3 p div span b i small ul ol li details summary figure
-    figcaption svg g text line polyline polygon circle path rect table thead tbody tr th td article header pre |
+    figcaption svg g text line polyline polygon circle path rect table thead tbody tr th td article header pre script
+    button output label select option |
     lang charset http-equiv content name id href class style title viewbox preserveaspectratio role aria-label points d
-    cx cy r x y x1 x2 y1 y2 width height colspan open"""
+    cx cy r x y x1 x2 y1 y2 width height colspan open hidden
+    type value data-go data-by data-whole data-verdict data-task data-step aria-live"""
 TAGS, ATTRIBUTES = (part.split() for part in KNOWN.split("|"))
 HOSTILE = (
     "<script>alert(1)</script>\"'><img src=x onerror=alert(1)></pre></style></title> \u202e \ud800 \x1b[2J & {{x}}"
@@ -56,6 +60,10 @@ class Page(HTMLParser):
         self.text.append(data)
         if self.open and {"td", "th"} & set(self.open):
             self.cells[-1][-1] += data
+
+
+def sha256_by_the_shell(content: bytes) -> str:
+    return subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.decode().split()[0]
 
 
 def boundary(family: str) -> dict:
@@ -198,8 +206,9 @@ def test_a_long_run_stays_small_and_has_every_chart(long_page: tuple[str, Page])
     assert len(text.encode()) < 1_500_000
     sections = ["Validation by level", "Reasoning boundary", "Over the steps", "Phases", "Events", "Sample rollouts"]
     learning = ["Score while training", "Validation", "Verdicts", "Groups kept", "Response length", "Cut off"]
+    learning += ["Reward of what is trained"]
     health = ["Entropy", "KL from the reference", "Engine mismatch", "Clipped", "Gradient norm", "Learning rate"]
-    cost = ["Time", "Throughput", "Memory", "Groups", "Mean over all levels"]
+    cost = ["Time", "Tokens sampled", "Tokens trained", "Memory", "Groups", "Sampling rounds", "Mean over all levels"]
     for title in (*sections, *learning, *health, *cost, *FAMILIES):
         assert title in page.text, title
     assert "The legends give the value of the last point. Each point is the mean of 20 steps" in text
@@ -215,7 +224,7 @@ def test_a_long_run_marks_its_resets_and_phases_in_every_chart(long_page: tuple[
     # Resets at 250 and every 333 steps; charts run from x 46 to 384 over steps 1 to 3000.
     resets = range(250, 3000, 333)
     charts = [part for part in text.split("<svg ") if '<polyline class="line' in part or '<polygon class="area' in part]
-    assert len(charts) == 17
+    assert len(charts) == 20
     for chart in charts:
         first = 0 if "Mean over all levels" in chart else 1
         for step in resets:
@@ -256,4 +265,62 @@ def test_nothing_hostile_gets_out_of_its_place(tmp_path: Path) -> None:
     assert "step 1: reset, " + told in page.text
     assert not {"\x1b", "\u202e"} & set(text)
     assert "<img" not in text
-    assert "<script" not in text
+    # The one script is the page's own, and the policy has its hash, here by another program.
+    assert text.count("<script") == text.count("</script>") == 1
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(bytes.fromhex(sha256_by_the_shell(script.encode()))).decode()
+    policy = text.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        f"script-src 'sha256-{digest}'",
+    ]
+
+
+def test_a_page_of_a_run_that_goes_on_reads_itself_again(folder: Path) -> None:
+    last = write_report(folder).read_text()
+    text = write_report(folder, refresh=7).read_text()
+    assert '<meta http-equiv="refresh" content="7">' in text
+    assert "this page reads itself again every 7 s" in text
+    assert "refresh" not in last.replace("meta[http-equiv=refresh]", "")
+    assert write_report(folder).read_text() == last
+
+
+def test_two_processes_may_write_the_page_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+
+    def replace(path: Path, chunks: list[bytes]) -> None:
+        ends.append(path.name)
+        path.write_bytes(b"".join(chunks))
+        if len(ends) == 1:  # another process comes in between
+            monkeypatch.setattr("os.getpid", lambda: 2)
+            write_report(folder)
+
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    monkeypatch.setattr("prorl.report.document.replace_file", replace)
+    write_report(folder)
+    assert ends == ["report.1.html", "report.2.html"]
+    assert sorted(path.name for path in folder.glob("*.html")) == ["report.html"]
+
+
+def test_environment_of_every_start(folder: Path) -> None:
+    first = {"step": 0, "time": "2026-01-02T03:04:05+00:00", "threads": 4, "versions": {"torch": "2.9"}}
+    second = {**first, "step": 500, "time": "2026-01-03T00:00:00+00:00", "memory_bytes": 8 * 2**30, "threads": 2}
+    (folder / "environment.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\ntorn")
+    (folder / "config.toml").write_text("[train]\nseed = 17\n[model]\ndevice = 'auto'\n")
+    page = Page(write_report(folder).read_text())
+    assert ["2026-01-02 03:04 UTC", "0", ""] in page.cells
+    assert ["2026-01-03 00:00 UTC", "500", "threads 2, memory_bytes 8.0 GiB"] in page.cells
+    for row in (["threads", "2"], ["memory", "8.0 GiB"], ["version of torch", "2.9"], ["asked for: train.seed", "17"]):
+        assert row in page.cells
+
+
+def test_without_a_recorded_environment_the_newest_checkpoint_says_the_versions(folder: Path) -> None:
+    for step, number in ((9, "old"), (10, "2.9"), (11, "")):
+        checkpoint = folder / "checkpoints" / f"step_{step}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "manifest.json").write_text(json.dumps({"step": step, "versions": {"torch": number}}))
+    (folder / "checkpoints/step_11/manifest.json").write_text("{")
+    assert ["version of torch", "2.9"] in Page(write_report(folder).read_text()).cells
