@@ -223,7 +223,7 @@ def _sorted_places(text: np.ndarray, size: int, num_numbers: int, depth: int) ->
         ranks = np.empty(size, dtype=np.int64)
         ranks[order] = np.cumsum(steps, dtype=np.int64)
         del order, steps
-        # What starts past the end is padding, the smallest of all.
-        keys = ranks * (size + 1)
-        keys[:-length] += ranks[length:] + 1
+        # Past the end there are separators only, as from the last place on, whose rank is 0.
+        keys = ranks * size
+        keys[:-length] += ranks[length:]
         length *= 2
