@@ -12,6 +12,9 @@ from transformers import AutoTokenizer
 import prorl
 from prorl.config import Source
 from prorl.prompts.mini import FAMILIES, make_prompt
+from prorl.prompts.mini.programs import _zero_share
+from prorl.prompts.mini.science import UNITS
+from prorl.prompts.mini.words import WORDS_BY_INITIAL
 from prorl.prompts.suites import levels
 from prorl.rewards.mini import verify
 
@@ -177,36 +180,94 @@ def test_gold_equals_an_independent_computation(family):
             assert prompt.answer == RECOMPUTE[family](prompt.text), prompt.text
 
 
-def random_answer(family, prompt, rng):
-    """A uniformly random well-formed answer, for the families whose chance is worth measuring."""
-    gold = prompt.answer
-    if family == "sort":
-        return "".join(rng.sample(gold, len(gold)))
-    if family == "chain":
-        return gold[0] + "".join(rng.sample(gold[1:], len(gold) - 1))
-    if family == "merge":
-        first, second = prompt.text[1:-1].split(",")
-        order = rng.sample([0] * len(first) + [1] * len(second), len(gold))
-        sources = [iter(first), iter(second)]
-        return "".join(next(sources[source]) for source in order)
-    if family == "color":
-        return "".join(node + rng.choice("123") for node in prompt.metadata["nodes"])
-    labels = re.findall(r"[a-z]", gold)
-    digits = "".join(label + str(rng.randrange(10)) for label in labels)
-    return digits + ("1" if family == "add" and rng.random() < 0.5 else "")
+COLORS = {1: "123", 2: "1232", 3: "12323", 4: "123213", 5: "1231323", 6: "12321312"}
+"""The best rows of colours that are the same for all graphs, found among all of them."""
 
 
-@pytest.mark.parametrize("family", ["add", "run", "prog", "merge", "sort", "chain", "color"])
-def test_chance_against_monte_carlo(family):
-    for level in (1, 2):
+def guess_run(text, labels, rng):
+    """Never the value that the guess has before."""
+    values = [int(text[0])]
+    for _ in labels:
+        values.append((values[-1] + rng.randrange(1, 10)) % 10)
+    return "".join(label + str(value) for label, value in zip(labels, values[1:], strict=True))
+
+
+def guess_merge(text, labels, rng):
+    first, second = text.split(",")
+    order = rng.sample([0] * len(first) + [1] * len(second), len(labels))
+    sources = [iter(first), iter(second)]
+    return "".join(next(sources[source]) for source in order)
+
+
+def guess_chain(text, labels, rng):
+    ends = [edge[1] for edge in text.split(";")[1].split(",")]
+    return text[0] + "".join(rng.sample(ends, len(ends)))
+
+
+def guess_color(text, labels, rng):
+    return "".join(group[0] + color for group, color in zip(text.split(","), COLORS[len(labels) - 2], strict=True))
+
+
+def guess_slots(text, labels, rng):
+    words = ("ANT", "BAT", "COW", "DOG", "FOX", "HEN")
+    return "".join(label + word for label, word in zip(text[::2], words, strict=False))
+
+
+def guess_acro(text, labels, rng):
+    words = (words[0] for words in WORDS_BY_INITIAL.values())
+    return " ".join(word.upper() if initial.isupper() else word for initial, word in zip(text, words, strict=False))
+
+
+GUESSES = {
+    "add": lambda text, labels, rng: "".join(f"{label}9" for label in labels),
+    "run": guess_run,
+    "prog": lambda text, labels, rng: f"{labels[0]}{text[2]}" + "".join(f"{label}0" for label in labels[1:]),
+    "rpn": lambda text, labels, rng: text[0] + "".join(text[i + 1] + text[i] for i in range(1, len(text), 2)),
+    "merge": guess_merge,
+    "sheet": lambda text, labels, rng: "".join(f"{a}12{UNITS[q]}" for a, q in re.findall("([a-z])([A-Z])", text)),
+    "gene": lambda text, labels, rng: "".join(f"{label}K" for label in labels),
+    "sort": lambda text, labels, rng: text,
+    "chain": guess_chain,
+    "color": guess_color,
+    "acro": guess_acro,
+    "slots": guess_slots,
+}
+"""Answers of the right form out of the prompt's parts and what is common, with nothing worked out."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_chance_is_the_rate_of_a_guess(family):
+    for level in (1, 2, 3):
         rng = random.Random(level)
         hits = 0
-        for seed in range(4000):
+        for seed in range(1500):
             prompt = make_prompt(family, level, seed)
-            hits += verify(prompt, random_answer(family, prompt, rng)).value
+            labels = re.findall(r"[a-z]", prompt.answer)
+            hits += verify(prompt, GUESSES[family](prompt.text[1:-1], labels, rng)).value
         chance = FAMILIES[family].chance(level)
-        # Five standard errors of a proportion over 4000 draws.
-        assert abs(hits / 4000 - chance) < 5 * (chance * (1 - chance) / 4000) ** 0.5 + 1e-3
+        # Five standard errors of a proportion over 1500 draws.
+        assert abs(hits / 1500 - chance) < 5 * (chance * (1 - chance) / 1500) ** 0.5 + 2e-3, (level, hits)
+
+
+def test_chance_of_prog_by_all_next_values():
+    """After the values 3 and 0, 0 comes from x - x and 0 + 0 (3 of 8 ways) or 3 + 7, 3 - 3 (2 of 32 ways)."""
+    assert _zero_share([3, 0]) == pytest.approx(0.4 * 3 / 8 + 0.6 * 2 / 32)
+    # One variable: x - x always, x + x for 0 and 5; a literal y of 2 to 9 with x = y or x = 10 - y: 16 of 160 ways.
+    assert FAMILIES["prog"].chance(1) == pytest.approx(0.4 * (10 + 2) / 20 + 0.6 * 16 / 160)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_chance_of_rpn_by_all_operators(level):
+    """Every row of operators, each guess run on Python's own reading of the expression."""
+    right = 0
+    for row in itertools.product("+-*", repeat=level):
+        values = [3, 11, 101, 1009, 10007]
+        expected = eval("".join(f"{value}{operator}" for value, operator in zip(values, [*row, ""], strict=False)))
+        result = values[0]
+        for operator, value in zip(row, values[1:], strict=False):
+            result = eval(f"{result}{operator}{value}" if result >= 0 else f"({result}){operator}{value}")
+        right += result == expected
+    assert FAMILIES["rpn"].chance(level) == pytest.approx(right / 3**level)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -34,7 +34,7 @@ ADD = Family(
     max_level=18,
     train_levels=16,
     generate=generate_add,
-    chance=lambda level: 0.5 * 0.1**level,
+    chance=lambda level: 0.1**level,  # of 9 in every column and no last carry: ten of 100 pairs each
     description="Column addition, lowest column first; the last carry ends the answer.",
 )
 RUN = Family(
@@ -43,6 +43,6 @@ RUN = Family(
     max_level=12,
     train_levels=10,
     generate=generate_run,
-    chance=lambda level: 0.1**level,
+    chance=lambda level: (1 / 9) ** level,  # the operand is never 0, so that a value always changes
     description="The value, modulo 10, after each operation.",
 )

@@ -28,7 +28,8 @@ class Family:
     train_levels: int
     generate: Callable[[random.Random, int], Problem]
     chance: Callable[[int], float]
-    """Probability that a uniformly random well-formed answer is right, by level."""
+    """Share of the problems of a level that the best guess gets right: the best answer, or way to draw one, that knows
+    the form, copies the prompt's items and keeps what is common, but works nothing out."""
     description: str
 
 

@@ -1,5 +1,6 @@
 """Instruction families: words with given initials and case, words of given kinds in labelled slots."""
 
+import math
 import random
 
 from prorl.prompts.mini.problem import Family, Problem, labels
@@ -54,7 +55,7 @@ ACRO = Family(
     max_level=12,
     train_levels=10,
     generate=generate_acro,
-    chance=lambda level: (1 / (2 * len(WORDS_BY_INITIAL))) ** level,
+    chance=lambda level: 1 / math.perm(len(WORDS_BY_INITIAL), level),  # any distinct initials, in the prompt's case
     description="Distinct words with the given initials, each in the case of its initial.",
 )
 SLOTS = Family(
