@@ -17,7 +17,7 @@ STYLE = """
 @media print { :root { color-scheme: light;
   --back: #ffffff; --panel: #ffffff; --text: #000000; --faint: #444444; --rule: #cccccc; --heat: 6 95 70; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  figure, article, tr { break-inside: avoid; } nav { display: none !important; } pre { max-height: none !important; } }
+  figure, article, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } nav { display: none !important; } pre { max-height: none !important; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 1240px; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; }
