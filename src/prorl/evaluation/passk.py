@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from prorl.errors import UserError
 
 
+@lru_cache(1 << 16)
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     """Probability that at least one of k samples, drawn without replacement from the n there are, is correct.
 
@@ -48,5 +49,7 @@ def per_counts(
     """`number(n, c)` of every problem, called once for each pair of counts that occurs, with Python's integers."""
     assert num_samples.shape == num_correct.shape, f"{num_samples.shape} and {num_correct.shape}: one entry a problem"
     assert num_samples.ndim == 1, "one axis: problems"
-    pairs, places = np.unique(np.stack([num_samples, num_correct], axis=1), axis=0, return_inverse=True)
-    return np.array([number(n, c) for n, c in pairs.tolist()], dtype=np.float64)[places.reshape(-1)]
+    width = int(num_correct.max(initial=0)) + 1
+    pairs, places = np.unique(num_samples.astype(np.int64) * width + num_correct, return_inverse=True)
+    found = [number(*divmod(pair, width)) for pair in pairs.tolist()]
+    return np.array(found, dtype=np.float64)[places.reshape(-1)]
