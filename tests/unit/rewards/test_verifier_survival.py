@@ -118,6 +118,20 @@ def test_a_report_of_an_answer_under_another_kind_of_name_is_a_breach_of_the_pro
                 pool._take(busy, report)
 
 
+def test_a_verdict_is_kept_only_under_the_name_that_was_given_before_the_judging(prompt: Prompt) -> None:
+    with open_pool() as pool:
+        busy, tickets = pool._workers[0], pool._tickets
+        tickets.add(prompt, pool.spec_of(prompt), ["x", "y", "z"], 20.0)
+        chunk = tickets.queue.popleft()
+        busy.in_flight.append(chunk)
+        forged = ["score", 1.0, "correct", "", 0.0, digest("6")]
+        pool._take(busy, forged)  # type: ignore[arg-type]
+        assert tickets.message(chunk)[2] == {}
+        pool._take(busy, ["answer", digest("6")])
+        pool._take(busy, forged)  # type: ignore[arg-type]
+        assert tickets.message(chunk)[2] == {digest("6"): RIGHT}
+
+
 def test_an_answer_that_hangs_costs_its_group_one_timeout_and_is_tried_again_later(prompt: Prompt) -> None:
     late = Score(0.0, "timeout", "took over 0.5 seconds")
     with open_pool(timeout_seconds=0.5) as pool:
