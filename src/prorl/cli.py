@@ -21,7 +21,9 @@ COMMANDS = {
     "train": "train a model as a recipe says",
     "plan": "print what a recipe means before anything runs",
     "reset": "ask a running job for a hard reset",
-    "report": "write a run's report.html",
+    "eval": "score a model on evaluation suites",
+    "boundary": "measure what a trained model can do that its base cannot",
+    "report": "write a run's report.html, or compare runs",
     "doctor": "say what this machine can do",
     "data": "list, prepare, show and export data",
     "verify": "judge JSON Lines of answers",
@@ -29,6 +31,23 @@ COMMANDS = {
 
 SANDBOX_HELP = "where programs run: auto, landlock, bubblewrap, the URL of a Sandbox Fusion server, or unsafe"
 RESUME_HELP = "go on from the newest checkpoint in DIR, with the same --set options; begins where DIR holds none"
+
+WATCH_HELP = "write it again every SECONDS (default: 10) while the run goes on"
+
+MEASURED_NUMBERS = (
+    ("--min-level", int, 0, "lowest level of a suite"),
+    ("--max-level", int, 0, "highest level of a suite (default: its own)"),
+    ("--problems", int, None, "problems of each level (default: 40 of a generated suite, all of a file)"),
+    ("--samples", int, 0, "most samples of a problem (default: 256, for eval as the paper's setting of the suite)"),
+    ("--stop-after", int, 0, "leave a problem early once so many samples are right (default: 0, never)"),
+    ("--temperature", float, None, "of both models (default: 1, for eval 0.6 as in the paper)"),
+    ("--top-p", float, None, "of both models (default: 1, for eval 0.95 as in the paper)"),
+    ("--max-tokens", int, None, "of a response (default: the suite's, at most half of what the model holds)"),
+    ("--threshold", float, 1.0, "score from which a sample solves its problem"),
+    ("--seed", int, 0, "of the samples"),
+)
+ALSO_HELP = "other settings beside: the paper's temperature 0.6 and top-p 0.95, each model's best temperature"
+MEASURED_SET = "an option of model, data, rollouts or reward, as rollouts.token_budget=131072; may be repeated"
 
 DATA_TEXTS = (
     ("--out", "PATH", "the .jsonl or .parquet file to write, for prorl a folder"),
@@ -81,7 +100,11 @@ def parser() -> argparse.ArgumentParser:
     by_name["train"].add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
     by_name["train"].add_argument("--resume", action="store_true", help=RESUME_HELP)
     by_name["reset"].add_argument("run", metavar="RUN", help="run folder")
-    by_name["report"].add_argument("run", metavar="RUN", help="run folder")
+    _add_measurements(by_name["eval"], by_name["boundary"])
+    report = by_name["report"]
+    report.add_argument("runs", metavar="RUN", nargs="+", help="run folders; several are compared on one page")
+    report.add_argument("--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help=WATCH_HELP)
+    report.add_argument("--out", metavar="FILE", default="", help="the comparison's page (default: comparison.html)")
     _add_data_actions(by_name["data"])
     by_name["verify"].add_argument("--domain", required=True, help="math, code, stem, logic, instruction or mini")
     by_name["verify"].add_argument("--workers", type=int, default=1, help="verifier processes")
@@ -89,6 +112,28 @@ def parser() -> argparse.ArgumentParser:
     by_name["verify"].add_argument("--tolerant", action="store_true", help="the format-tolerant reading")
     by_name["verify"].add_argument("--sandbox", default="auto", help=SANDBOX_HELP)
     return root
+
+
+def _add_measurements(score: argparse.ArgumentParser, boundary: argparse.ArgumentParser) -> None:
+    score.add_argument("model", metavar="MODEL", help="a folder, a hub name, or mini-base")
+    boundary.add_argument("base", metavar="BASE", help="a folder, a hub name, or mini-base")
+    boundary.add_argument("trained", metavar="TRAINED", help="a folder or a hub name")
+    for command in (score, boundary):
+        command.add_argument("--suite", metavar="SUITE", nargs="+", default=["mini"], help="suites or files of rows")
+        command.add_argument("--task", metavar="TASK", nargs="+", default=[], help="these tasks only")
+        for flag, kind, default, text in MEASURED_NUMBERS:
+            command.add_argument(flag, type=kind, metavar="N" if kind is int else "X", default=default, help=text)
+        command.add_argument("--out", metavar="DIR", help="folder of samples and results (default: in runs/)")
+        command.add_argument("--csv", action="store_true", help="tables too")
+        command.add_argument("--no-audit", action="store_true", help="leave out the audit of the verifiers")
+        command.add_argument(
+            "--set", metavar="SECTION.OPTION=VALUE", action="append", default=[], dest="overrides", help=MEASURED_SET
+        )
+    boundary.add_argument("--checkpoints", metavar="RUN", help="measure the checkpoints of this run on the way too")
+    boundary.add_argument("--also", nargs="+", choices=["paper", "best"], default=[], help=ALSO_HELP)
+    boundary.add_argument("--margin", type=float, default=0.2, metavar="X", help="a smaller change is none of note")
+    boundary.add_argument("--novelty", metavar="CORPUS", default="", help="a file, a folder, or base: compare texts")
+    boundary.add_argument("--figures", nargs="+", choices=["svg", "pdf"], default=[], help="plots for a paper")
 
 
 def _add_data_actions(data: argparse.ArgumentParser) -> None:

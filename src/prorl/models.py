@@ -187,3 +187,12 @@ def head_weight(model: PreTrainedModel) -> nn.Parameter:
     if not isinstance(head, nn.Linear) or head.bias is not None:
         raise UserError(f"{type(model).__name__}: an output head with a bias is not supported")
     return head.weight
+
+
+def max_positions(options: config.Model) -> int | None:
+    """The longest text that a model is made for, in tokens; None where its configuration does not say."""
+    source = _source(options)
+    with _loading(options) as revision:
+        settings = AutoConfig.from_pretrained(source, **revision).to_dict()
+    limit = settings.get("max_position_embeddings")
+    return limit if isinstance(limit, int) else None

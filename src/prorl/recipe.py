@@ -37,6 +37,7 @@ __all__ = ["difference", "load_run", "option_rows", "recipe_names", "to_toml"]
 
 PACKAGED = Path(__file__).parent / "recipes"
 RECIPE_KEYS = ("name", "extends", "phases")
+MEASURED = ("model", "data", "rollouts", "reward")
 PHASE_KEYS = ("name", "recipe", "steps")
 (STEPS,) = (field for field in fields(Phase) if field.name == "steps")
 
@@ -69,6 +70,19 @@ def load_run(recipe: str, overrides: Sequence[str] = ()) -> Run:
         run = Run(name=read.name, phases=phases)
         check(run)
     return run
+
+
+def measurement_config(overrides: Sequence[str], sections: Sections) -> Config:
+    """What models are measured with: the defaults under `sections`, and under `section.option=value` overrides.
+
+    UserError in one line, also for a section that only training has.
+    """
+    for override in overrides:
+        section = override.partition("=")[0].partition(".")[0].strip()
+        if section not in MEASURED:
+            allowed = ", ".join(MEASURED)
+            raise UserError(f"--set {literal(override)}: a measurement has the sections {allowed}; remove it")
+    return make_config("measurement", _stacked((sections, *map(_override, overrides))))
 
 
 def recipe_names() -> list[str]:

@@ -22,7 +22,7 @@ from prorl.checks import check
 from prorl.config import Config, Run
 from prorl.durable import explained, truncate_jsonl
 from prorl.errors import RunFailed, UserError
-from prorl.evaluation.boundary import headline, table
+from prorl.evaluation.boundary_table import headline, table
 from prorl.evaluation.validate import report_metrics
 from prorl.interrupt import Interrupted, Interrupts
 from prorl.metrics import MetricsWriter, load_wandb, read_jsonl

@@ -40,12 +40,13 @@ class Progress:
         columns: Callable[[], int] = _columns,
         *,
         start: int = 0,
+        after: str = "after the last step",
     ) -> None:
-        """`start` steps are complete already."""
+        """`start` steps are complete already; `after` is the place of what comes when all are."""
         self._stream, self._total, self._clock, self._columns = stream, total_steps, clock, columns
         self._terminal = stream.isatty()
         self._spacing = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
-        self._step, self._is_first = start, True
+        self._step, self._is_first, self._after = start, True, after
         self._step_at = self._line_at = clock()
         self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
         self._live = 0  # Characters of the live line on the screen.
@@ -57,7 +58,7 @@ class Progress:
         now = self._clock()
         if not self._terminal and now - self._line_at < LOG_STATUS_SECONDS:
             return
-        place = f"step {self._step + 1}/{self._total}" if self._step < self._total else "after the last step"
+        place = f"step {self._step + 1}/{self._total}" if self._step < self._total else self._after
         line = _plain(f"{place}  {text}{self._score}{self._time_left()}")
         if not self._terminal:
             self._lasting(line)

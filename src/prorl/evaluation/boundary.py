@@ -1,35 +1,33 @@
-"""The reasoning boundary of a trained model against its base: counts of right samples -> `boundary.json`, and a table.
+"""Stage 7, the analysis: counts of right samples by problem and model -> the object of `boundary.json`, version 2.
 
-Draws no samples. Both models answered the same problems with independent sample streams; pass@k is the unbiased
-estimator. Problems are in two folds: levels are chosen on `select`, every number comes from `report`.
+Draws no samples and judges none. All models answered the same problems with independent sample streams; pass@k is the
+unbiased estimate per problem, and every number of a level is the mean over its problems. A group of levels is the mean
+over its levels, each of equal weight.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from prorl.evaluation.passk import pass_at_k
+from prorl.evaluation import entries, verdicts
+from prorl.evaluation.budget import Budget
+from prorl.evaluation.entries import Role
+from prorl.evaluation.estimators import chance_at_k
+from prorl.evaluation.intervals import correlation_interval
+from prorl.evaluation.regimes import RULES as REGIME_RULES
+from prorl.evaluation.testing import ASSUMPTIONS
+from prorl.evaluation.verdicts import ALPHA, MARGIN, VERDICTS, Judgement, LevelEvidence
 
-MAX_BASE = 0.05
-"""The base does not solve a level whose pass@K is at most this, strictly and tolerantly read."""
-MIN_TRAINED = 0.5
-"""The trained model solves a level whose pass@1 is at least this."""
-MARGIN = 0.1
-"""A smaller change is none."""
-ROUNDING = 1e-9
-"""Means that are equal on paper compare equal."""
-RESAMPLES = 2000
-
-Fold = Literal["select", "report"]
+VERSION = 2
 LevelKey = tuple[str, str, int]
+"""Domain, family and level."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemCounts:
     """How often one model solved one problem."""
 
@@ -37,22 +35,36 @@ class ProblemCounts:
     domain: str
     family: str
     level: int
-    fold: Fold
     num_samples: int
     num_correct: int
+    """Right samples in the strict reading."""
     num_correct_tolerant: int
-    """Right samples when the form of the answer is read tolerantly."""
-    num_well_formed: int
-    """Samples that the strict reading could parse."""
+    """Samples that are right in at least one reading."""
     num_errors: int = 0
     """Verdicts that a failing verifier did not give; such a sample counts as not solved."""
     suite: str = ""
     trained_on: bool = False
     """Whether problems of this level were in the training data."""
+    chance: float = 0.0
+    """Stated probability that a guess is right."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Other numbers of the problem, to be averaged: `well_formed`, `truncated`, `mean_score`, `majority@8`, ..."""
+
+    @property
+    def key(self) -> LevelKey:
+        return self.domain, self.family, self.level
 
 
-Pair = Mapping[str, Sequence[ProblemCounts]]
-"""One level's problems by model: `base` and `trained`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """How counts are made into numbers and verdicts."""
+
+    budget: Budget
+    ks: tuple[int, ...]
+    alpha: float = ALPHA
+    margin: float = MARGIN
+    guessed: Mapping[LevelKey, float] = field(default_factory=dict)
+    """Measured rate at which answers to other problems of the level are right; empty where it was not measured."""
 
 
 def powers_of_two(num_samples: int) -> tuple[int, ...]:
@@ -61,244 +73,267 @@ def powers_of_two(num_samples: int) -> tuple[int, ...]:
 
 
 def boundary(
-    base: Sequence[ProblemCounts],
-    trained: Sequence[ProblemCounts],
-    between: Mapping[str, Sequence[ProblemCounts]] | None = None,
-    *,
-    ks: Sequence[int],
-    settings: Mapping[str, Any],
+    counts: Mapping[str, Sequence[ProblemCounts]], analysis: Analysis, *, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The object of `boundary.json`. `settings` says how the samples were drawn and is passed on as it is.
+    """The object of `boundary.json`. `counts` by role: `base`, steps of checkpoints on the way, `trained`.
 
-    `between`: checkpoints on the way from base to trained, by step; they have no part in verdicts and intervals.
+    The same problems in every role, in any order. `settings` says how the samples were drawn and is passed on.
     """
-    assert 1 in ks, f"ks {ks}: pass@1 is needed"
-    groups = {"base": _by_level(base), "trained": _by_level(trained)}
-    assert groups["base"].keys() == groups["trained"].keys(), "both models answer the same levels"
-    checkpoints = {step: _by_level(counts) for step, counts in (between or {}).items()}
-    levels, selected, report_only = [], [], []
-    for key in sorted(groups["base"]):
-        folds: dict[Fold, Pair] = {fold: _fold(key, groups, fold) for fold in get_args(Fold)}
-        chosen = {fold: _is_expanded(_measure(pair, ks), max(ks)) for fold, pair in folds.items()}
-        name = f"{key[1]}/{key[2]}"
-        if chosen["select"]:
-            selected.append(name)
-        elif chosen["report"]:
-            report_only.append(name)
-        levels.append(_level(key, folds["report"], ks, all(chosen.values())))
-        reported = {
-            step: [problem for problem in of_level[key] if problem.fold == "report"]
-            for step, of_level in checkpoints.items()
-        }
-        levels[-1]["checkpoints"] = _measure(reported, ks)
-    expanded = [_name(level) for level in levels if level["verdict"] == "expanded"]
-    summary = {
-        "expanded_levels": expanded,
-        "expanded_families": sorted({level["family"] for level in levels if level["verdict"] == "expanded"}),
-        "selected_not_confirmed": [name for name in selected if name not in expanded],
-        "confirmed_not_selected": report_only,
-        "gained_levels": [_name(level) for level in levels if _change(level, max(ks)) > MARGIN + ROUNDING],
-        "lost_levels": [_name(level) for level in levels if level["verdict"] == "lost"],
-        "mean": {role: _mean_of([level[role] for level in levels]) for role in groups},
-        "k": max(ks),
-        "checkpoints": [int(step) for step in checkpoints],
-        "settings": dict(settings),
-        "rules": _rules(max(ks)),
+    assert 1 in analysis.ks, f"ks {analysis.ks}: pass@1 is needed"
+    first, roles = _roles(counts, analysis)
+    keys = sorted({problem.key for problem in first})
+    places: dict[LevelKey, list[int]] = defaultdict(list)
+    for place, problem in enumerate(first):
+        places[problem.key].append(place)
+    strata = np.array([keys.index(key) for key in (problem.key for problem in first)])
+    levels = [_level(key, np.array(places[key]), first, roles, analysis) for key in keys]
+    _judge(levels, roles, [np.array(places[key]) for key in keys], analysis)
+    groups = []
+    for scope, domain, family in _scopes(keys):
+        inside = np.array([place for key in keys if _is_in(key, domain, family) for place in places[key]])
+        parts = {role: numbers.at(inside) for role, numbers in roles.items()}
+        groups.append(_group((scope, domain, family), parts, strata[inside], analysis))
+    return {
+        "version": VERSION,
+        "summary": _summary(levels, groups, roles, analysis, settings),
+        "groups": groups,
+        "levels": levels,
+        "problems": _problems(first, roles),
     }
-    return {"summary": summary, "levels": levels}
 
 
-def headline(result: Mapping[str, Any]) -> str:
-    """One line: what was gained and what was lost."""
-    summary = result["summary"]
-    families = len(summary["expanded_families"])
-    return (
-        f"{len(summary['expanded_levels'])} of {len(result['levels'])} levels expanded, "
-        f"in {families} famil{'y' if families == 1 else 'ies'}; pass@{summary['k']} rose on "
-        f"{len(summary['gained_levels'])} levels, fell on {len(summary['lost_levels'])}"
+def _roles(
+    counts: Mapping[str, Sequence[ProblemCounts]], analysis: Analysis
+) -> tuple[Sequence[ProblemCounts], dict[str, Role]]:
+    """The problems in one order, and every role's numbers in it."""
+    ordered = {
+        role: sorted(of_role, key=lambda problem: (*problem.key, problem.prompt_id)) for role, of_role in counts.items()
+    }
+    first = ordered["base"] if "base" in ordered else next(iter(ordered.values()))
+    ids = [(problem.key, problem.prompt_id) for problem in first]
+    assert ids, "no problem"
+    assert len(set(ids)) == len(ids), "a problem is counted twice"
+    for role, of_role in ordered.items():
+        assert [(problem.key, problem.prompt_id) for problem in of_role] == ids, f"{role}: answers other problems"
+    return first, {role: _role(of_role, analysis) for role, of_role in ordered.items()}
+
+
+def _role(problems: Sequence[ProblemCounts], analysis: Analysis) -> Role:
+    counted = [(problem.num_samples, problem.num_correct, problem.num_correct_tolerant) for problem in problems]
+    samples, correct, tolerant = np.array(counted).T
+    assert (correct <= tolerant).all(), "more right strictly than tolerantly"
+    assert (tolerant <= samples).all(), "more right than drawn"
+    table = analysis.budget.pass_at_k_table
+    names = set.intersection(*(set(problem.values) for problem in problems))
+    return Role(
+        num_samples=samples,
+        num_correct=correct,
+        num_tolerant=tolerant,
+        strict=table(samples, correct, analysis.ks),
+        tolerant=table(samples, correct, analysis.ks, tolerant - correct),
+        values={name: np.array([problem.values[name] for problem in problems]) for name in sorted(names)},
     )
 
 
-def _rules(k: int) -> dict[str, str]:
-    base = f"base pass@{k} <= {MAX_BASE} in the strict and in the tolerant reading"
-    return {
-        "expanded": f"{base}, and trained pass@1 >= {MIN_TRAINED}: on the select fold and again on the report fold; "
-        "levels that hold on one fold only are in selected_not_confirmed and confirmed_not_selected",
-        "lost": f"trained pass@{k} < base pass@{k} - {MARGIN}",
-        "gained": f"trained pass@{k} > base pass@{k} + {MARGIN}; the expanded ones are in gained_levels too",
-        "unsolved": f"both pass@{k} <= {MAX_BASE}",
-        "sharpened": f"trained pass@1 > base pass@1 + {MARGIN}, and pass@{k} neither gained nor lost",
-        "unchanged": "none of these; the verdict is the first that holds: expanded, lost, gained, unsolved, sharpened",
-        "folds": "every number is from the report fold; levels are chosen on the select fold, which has other problems",
-        "mean": "mean over levels, each of equal weight",
-        "interval": f"95 % percentile bootstrap over problems, {RESAMPLES} resamples with a fixed seed; it is narrow "
-        "where every problem of a level agrees",
-        "tolerant": "an answer that the strict reading cannot parse is searched for a right one, for both models alike",
-    }
-
-
-def _name(level: Mapping[str, Any]) -> str:
-    return f"{level['family']}/{level['level']}"
-
-
-def _by_level(counts: Sequence[ProblemCounts]) -> dict[LevelKey, list[ProblemCounts]]:
-    levels: dict[LevelKey, list[ProblemCounts]] = defaultdict(list)
-    for problem in counts:
-        right = max(problem.num_correct, problem.num_correct_tolerant, problem.num_well_formed)
-        assert right <= problem.num_samples, f"{problem.prompt_id}: more right than drawn"
-        levels[problem.domain, problem.family, problem.level].append(problem)
-    return {key: sorted(problems, key=lambda p: p.prompt_id) for key, problems in levels.items()}
-
-
-def _readings(ks: Sequence[int]) -> dict[str, Callable[[ProblemCounts], float]]:
-    """Name of a number -> how one problem gives it."""
-    strict = {f"pass@{k}": lambda p, k=k: pass_at_k(p.num_samples, p.num_correct, k) for k in ks}
-    tolerant = {f"tolerant/pass@{k}": lambda p, k=k: pass_at_k(p.num_samples, p.num_correct_tolerant, k) for k in ks}
-    return {**strict, **tolerant, "well_formed": lambda p: p.num_well_formed / p.num_samples}
-
-
-def _fold(key: LevelKey, groups: Mapping[str, Mapping[LevelKey, Sequence[ProblemCounts]]], fold: Fold) -> Pair:
-    """The problems of one level and fold, the same ones in the same order for both models."""
-    pair = {role: [problem for problem in groups[role][key] if problem.fold == fold] for role in groups}
-    ids = {role: [problem.prompt_id for problem in problems] for role, problems in pair.items()}
-    assert ids["base"], f"{key}: no problems in fold {fold}"
-    assert ids["base"] == ids["trained"], f"{key}, fold {fold}: both models answer the same problems"
-    assert len(set(ids["base"])) == len(ids["base"]), f"{key}, fold {fold}: a problem is counted twice"
-    return pair
-
-
-def _measure(pair: Pair, ks: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Means over the problems, by model."""
-    return {
-        role: {name: fmean(reading(problem) for problem in problems) for name, reading in _readings(ks).items()}
-        for role, problems in pair.items()
-    }
-
-
-def _is_expanded(measured: Mapping[str, Mapping[str, float]], k: int) -> bool:
-    base = max(measured["base"][f"pass@{k}"], measured["base"][f"tolerant/pass@{k}"])
-    return base <= MAX_BASE + ROUNDING and measured["trained"]["pass@1"] >= MIN_TRAINED - ROUNDING
-
-
-def _change(level: Mapping[str, Any], k: int) -> float:
-    return level["trained"][f"pass@{k}"] - level["base"][f"pass@{k}"]
-
-
-def _verdict(level: Mapping[str, Any], k: int, expanded: bool) -> str:
-    base, trained, change = level["base"], level["trained"], _change(level, k)
-    rules = {
-        "expanded": expanded,
-        "lost": change < -MARGIN - ROUNDING,
-        "gained": change > MARGIN + ROUNDING,
-        "unsolved": max(base[f"pass@{k}"], trained[f"pass@{k}"]) <= MAX_BASE + ROUNDING,
-        "sharpened": trained["pass@1"] > base["pass@1"] + MARGIN + ROUNDING,
-        "unchanged": True,
-    }
-    return next(verdict for verdict, holds in rules.items() if holds)
-
-
-def _level(key: LevelKey, pair: Pair, ks: Sequence[int], expanded: bool) -> dict[str, Any]:
-    """One entry of `levels`, from the problems of the report fold."""
+def _level(
+    key: LevelKey, places: np.ndarray, first: Sequence[ProblemCounts], roles: Mapping[str, Role], analysis: Analysis
+) -> dict[str, Any]:
     domain, family, level = key
-    first = pair["base"][0]
+    problem = first[places[0]]
+    chance = max(fmean(first[place].chance for place in places), analysis.guessed.get(key, 0.0))
+    parts = {role: numbers.at(places) for role, numbers in roles.items()}
     entry: dict[str, Any] = {
         "domain": domain,
         "family": family,
         "level": level,
         "task": family,
-        "num_problems": len(pair["base"]),
-        "num_samples": min(problem.num_samples for problems in pair.values() for problem in problems),
-        "suite": first.suite,
-        "trained_on": first.trained_on,
-        **_measure(pair, ks),
-        "interval": _intervals(key, pair, sorted({1, max(ks)})),
+        "name": f"{family}/{level}",
+        "num_problems": len(places),
+        "num_samples": int(min(part.num_samples.min() for part in parts.values())),
+        "suite": problem.suite,
+        "trained_on": problem.trained_on,
+        "chance": chance,
+        "k": verdicts.judged_k(analysis.ks, chance),
     }
-    entry["verdict"] = _verdict(entry, max(ks), expanded)
+    return entry | entries.numbers(repr(key), parts, np.zeros(len(places), int), analysis.ks, chance, analysis.alpha)
+
+
+def _judge(
+    levels: Sequence[dict[str, Any]], roles: Mapping[str, Role], places: Sequence[np.ndarray], analysis: Analysis
+) -> None:
+    """Put verdicts into the levels, where there are two models."""
+    if not {"base", "trained"} <= roles.keys():
+        return
+    evidence = []
+    for level, of_level in zip(levels, places, strict=True):
+        base, trained = roles["base"].at(of_level), roles["trained"].at(of_level)
+        rng = entries.generator(level["name"], "test")
+        at_1, at_k = (
+            entries.change(level, base, trained, analysis.ks, k, rng, chance_at_k(level["chance"], k))
+            for k in (1, level["k"])
+        )
+        evidence.append(LevelEvidence(at_1, at_k))
+    judged = verdicts.judge_levels(evidence, alpha=analysis.alpha, margin=analysis.margin)
+    for level, seen, judgement in zip(levels, evidence, judged, strict=True):
+        level |= _judgement(level, seen, judgement, max(analysis.ks))
+
+
+def _judgement(level: Mapping[str, Any], evidence: LevelEvidence, judgement: Judgement, largest: int) -> dict[str, Any]:
+    tests = {
+        f"pass@{level['k']}": {"p": max(evidence.at_k.p_values), "q": judgement.q_k},
+        "pass@1": {"p": max(evidence.at_1.p_values), "q": judgement.q_1},
+    }
+    if level["k"] == 1:
+        tests = {"pass@1": {"p": max(evidence.at_k.p_values), "q": judgement.q_k}}
+    opened = verdicts.is_opened(judgement.verdict, level["base"], level["trained"], largest, level["chance"])
+    return {"test": tests, "verdict": judgement.verdict, "reason": judgement.reason, "opened": opened}
+
+
+def _scopes(keys: Sequence[LevelKey]) -> list[tuple[str, str, str]]:
+    """All, every domain, every family: (scope, domain, family)."""
+    domains = sorted({domain for domain, _, _ in keys})
+    families = sorted({(domain, family) for domain, family, _ in keys})
+    return [
+        ("all", "", ""),
+        *(("domain", domain, "") for domain in domains),
+        *(("family", domain, family) for domain, family in families),
+    ]
+
+
+def _is_in(key: LevelKey, domain: str, family: str) -> bool:
+    return domain in ("", key[0]) and family in ("", key[1])
+
+
+def _group(
+    place: tuple[str, str, str], parts: Mapping[str, Role], strata: np.ndarray, analysis: Analysis
+) -> dict[str, Any]:
+    """An entry of `groups`; `strata`: the level of each problem."""
+    scope, domain, family = place
+    entry = {
+        "scope": scope,
+        "domain": domain,
+        "family": family,
+        "name": family or domain or "all",
+        "num_levels": len(np.unique(strata)),
+        "num_problems": len(strata),
+        "num_samples": int(min(part.num_samples.min() for part in parts.values())),
+        "k": max(analysis.ks),
+    }
+    entry |= entries.numbers(repr(place), parts, strata, analysis.ks, 0.0, analysis.alpha)
+    if len(parts) > 2 and {"base", "trained"} <= parts.keys():
+        entry["regime"] = entries.regime_of(parts, strata, analysis.alpha)
     return entry
 
 
-def _intervals(key: LevelKey, pair: Pair, ks: Sequence[int]) -> dict[str, dict[str, list[float]]]:
-    """95 % of the means over resampled problems, by model; `change` resamples both models' problems together."""
-    size = len(pair["base"])
-    rng = np.random.default_rng(list(repr(key).encode()))
-    draws = rng.integers(size, size=(RESAMPLES, size))
-    intervals: dict[str, dict[str, list[float]]] = {"base": {}, "trained": {}, "change": {}}
-    for k in ks:
-        values = {
-            role: np.array([pass_at_k(p.num_samples, p.num_correct, k) for p in problems])
-            for role, problems in pair.items()
+def _summary(
+    levels: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
+    roles: Mapping[str, Role],
+    analysis: Analysis,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    k = max(analysis.ks)
+    summary: dict[str, Any] = {
+        "k": k,
+        "ks": list(analysis.ks),
+        "roles": list(roles),
+        "checkpoints": [int(role) for role in roles if role.isdigit()],
+        "num_levels": len(levels),
+        "num_problems": groups[0]["num_problems"],
+        "mean": {role: groups[0][role] for role in roles if role in groups[0]},
+        "settings": {**settings, "alpha": analysis.alpha, "margin": analysis.margin},
+    }
+    if not {"base", "trained"} <= roles.keys():
+        return summary
+    opened = [level for level in levels if level["opened"]]
+    regimes = {f"regime {name}": text for name, text in REGIME_RULES.items()} if len(roles) > 2 else {}
+    of_verdict = {verdict: [x["name"] for x in levels if x["verdict"] == verdict] for verdict in VERDICTS}
+    summary |= {
+        "expanded_levels": [level["name"] for level in opened],
+        "expanded_families": sorted({level["family"] for level in opened}),
+        "verdicts": of_verdict,
+        "generalisation": _generalisation(levels),
+        "duration": _duration(groups[0], roles, k),
+        "rules": {**verdicts.rules(analysis.alpha, analysis.margin), **_rules(), **regimes},
+        "assumptions": dict(ASSUMPTIONS),
+    }
+    correlation = _correlation(levels, k, analysis.alpha)
+    return summary | ({"correlation": correlation} if correlation else {})
+
+
+def _correlation(levels: Sequence[Mapping[str, Any]], k: int, alpha: float) -> dict[str, Any]:
+    """Gain in pass@k against the base's pass@k, over the levels; nothing where one of them is constant."""
+    base = np.array([level["base"][f"pass@{k}"] for level in levels])
+    gain = np.array([level["trained"][f"pass@{k}"] for level in levels]) - base
+    found: dict[str, Any] = {"num_levels": len(levels), "interval": {}}
+    for kind in ("pearson", "spearman"):
+        rng = entries.generator("correlation", kind)
+        measured = correlation_interval(base, gain, kind, rng=rng, alpha=alpha) if len(levels) > 2 else None
+        if measured is not None:
+            found[kind], *bounds = measured
+            found["interval"][kind] = bounds
+    return found if found["interval"] else {}
+
+
+def _generalisation(levels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the levels that were trained on and over the others."""
+    found = {}
+    for name, wanted in (("trained_on", True), ("not_trained_on", False)):
+        chosen = [level for level in levels if level["trained_on"] is wanted]
+        if chosen:
+            found[name] = {
+                "num_levels": len(chosen),
+                **{
+                    role: {key: fmean(x[role][key] for x in chosen) for key in chosen[0][role] if "pass@" in key}
+                    for role in ("base", "trained")
+                },
+            }
+    return found
+
+
+def _duration(everything: Mapping[str, Any], roles: Mapping[str, Role], k: int) -> list[dict[str, Any]]:
+    """pass@1 and pass@k of all along the training, with intervals; the end has no step of its own here."""
+    names = ("pass@1", f"pass@{k}")
+    rows = []
+    for role in roles:
+        numbers = everything["checkpoints"][role] if role.isdigit() else everything[role]
+        row = {"role": role, **{name: numbers[name] for name in names}}
+        row["interval"] = {name: everything["interval"][role][name] for name in names}
+        if role != "trained":
+            row["step"] = int(role) if role.isdigit() else 0
+        rows.append(row)
+    return rows
+
+
+def _rules() -> dict[str, str]:
+    return {
+        "tolerant": "what the strict reading refuses is read without regard to its form, for both models alike",
+        "interval": "of a level: Gaffke's interval for a bounded mean, over its problems; of a group: stratified "
+        "bootstrap over the problems of its levels",
+        "sample_interval": "the same problems, other samples: jackknife over the samples of each problem; for k "
+        "below the number of samples",
+        "mean": "mean over levels, each of equal weight",
+        "corrected": "(pass@k - g) / (1 - g), where g is the pass@k of guessing",
+        "solved": "at least one right sample; the expected counts are those of two models of equal ability with the "
+        "same total of right samples of each problem",
+    }
+
+
+def _problems(first: Sequence[ProblemCounts], roles: Mapping[str, Role]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": problem.prompt_id,
+            "domain": problem.domain,
+            "family": problem.family,
+            "level": problem.level,
+            **{
+                role: {
+                    "n": int(numbers.num_samples[place]),
+                    "c": int(numbers.num_correct[place]),
+                    "tolerant": int(numbers.num_tolerant[place]),
+                }
+                for role, numbers in roles.items()
+            },
         }
-        values["change"] = values["trained"] - values["base"]
-        for role, of_problem in values.items():
-            low, high = np.quantile(of_problem[draws].mean(axis=1), [0.025, 0.975])
-            intervals[role][f"pass@{k}"] = [float(low), float(high)]
-    return intervals
-
-
-def _mean_of(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: fmean(entry[name] for entry in entries) for name in entries[0]}
-
-
-BOLD, GREEN, RED = "1", "32", "31"
-
-
-def table(result: Mapping[str, Any], *, colour: bool = False) -> str:
-    """The result for a terminal: expanded levels, lost ones beside gained ones, the rest a line a domain."""
-    summary, levels, k = result["summary"], result["levels"], result["summary"]["k"]
-    width = max(len(_name(level)) for level in levels)
-    by_verdict: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for level in levels:
-        by_verdict[level["verdict"]].append(level)
-    lines = [_paint("Reasoning boundary", BOLD, colour), headline(result)]
-    lines += [f"expanded: base pass@{k} <= {MAX_BASE}, also read tolerantly, and trained pass@1 >= {MIN_TRAINED}"]
-    if by_verdict["expanded"]:
-        base, trained = f"pass@1 {f'pass@{k}':>9}  tolerant", f"pass@1 {f'pass@{k}':>9}"
-        models = f"{'EXPANDED':<{width}}  {'base':<{len(base)}}     trained"
-        lines += ["", _paint(models, GREEN, colour), f"{'':<{width}}  {base}     {trained}  trained on"]
-        lines += [_expanded_row(level, k, width) for level in by_verdict["expanded"]]
-    if summary["selected_not_confirmed"]:
-        lines += ["Chosen, but not confirmed on other problems: " + ", ".join(summary["selected_not_confirmed"])]
-    lost, gained = ([_change_cell(level, k, width) for level in by_verdict[side]] for side in ("lost", "gained"))
-    if lost or gained:
-        lines += ["", *_side_by_side(lost, gained, k, colour), "(in brackets: 95 % interval of the change)"]
-    others = [level for verdict in ("unsolved", "sharpened", "unchanged") for level in by_verdict[verdict]]
-    if others:
-        lines += ["", _paint("OTHER LEVELS", BOLD, colour)]
-        lines += [_domain_line(domain, others, k) for domain in sorted({level["domain"] for level in others})]
-    return "\n".join(lines) + "\n"
-
-
-def _paint(text: str, code: str, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
-
-
-def _expanded_row(level: Mapping[str, Any], k: int, width: int) -> str:
-    base, trained = level["base"], level["trained"]
-    before = f"{base['pass@1']:6.3f} {base[f'pass@{k}']:9.3f} {base[f'tolerant/pass@{k}']:9.3f}"
-    after = f"{trained['pass@1']:6.3f} {trained[f'pass@{k}']:9.3f}"
-    return f"{_name(level):<{width}}  {before}  -> {after}  {'yes' if level['trained_on'] else 'no'}"
-
-
-def _side_by_side(lost: Sequence[str], gained: Sequence[str], k: int, colour: bool) -> list[str]:
-    heads = f"LOST pass@{k} ({len(lost)})", f"GAINED pass@{k}, not expanded ({len(gained)})"
-    column = max(len(cell) for cell in (heads[0], *lost)) + 3
-    lines = [_paint(f"{heads[0]:<{column}}", RED, colour) + _paint(heads[1], GREEN, colour)]
-    return lines + [f"{left:<{column}}{right}".rstrip() for left, right in zip_longest(lost, gained, fillvalue="")]
-
-
-def _change_cell(level: Mapping[str, Any], k: int, width: int) -> str:
-    low, high = level["interval"]["change"][f"pass@{k}"]
-    values = f"{level['base'][f'pass@{k}']:.2f} -> {level['trained'][f'pass@{k}']:.2f}"
-    return f"{_name(level):<{width}}  {values}  ({low:+.2f} to {high:+.2f})"
-
-
-def _domain_line(domain: str, others: Sequence[Mapping[str, Any]], k: int) -> str:
-    levels = [level for level in others if level["domain"] == domain]
-    verdicts = Counter(level["verdict"] for level in levels)
-    kinds = ", ".join(f"{number} {verdict}" for verdict, number in sorted(verdicts.items()))
-    means = [
-        f"pass@{j} {fmean(x['base'][f'pass@{j}'] for x in levels):.2f} -> "
-        f"{fmean(x['trained'][f'pass@{j}'] for x in levels):.2f}"
-        for j in sorted({1, k})
+        for place, problem in enumerate(first)
     ]
-    return f"{domain:<12} {kinds}; {', '.join(means)}"

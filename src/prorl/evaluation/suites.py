@@ -124,7 +124,8 @@ def open_suite(
     except UserError as error:
         raise UserError(str(error).replace("data.sources:", f"suite {name}:", 1)) from None
     problems = tuple(
-        Problem(prompt, name, (prompt.task, prompt.level) in trained, chance_of(prompt)) for prompt in with_own_ids(prompts)
+        Problem(prompt, name, (prompt.task, prompt.level) in trained, chance_of(prompt))
+        for prompt in with_own_ids(prompts)
     )
     protocol = PREPARED.get(name, BINARY)
     max_tokens = _GENERATED_TOKENS[name.removesuffix(HARD)] if is_generated else protocol.max_tokens

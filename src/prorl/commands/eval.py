@@ -1,0 +1,45 @@
+"""`prorl eval`."""
+
+import argparse
+import json
+import sys
+
+from prorl.commands.measuring import Setting, all_problems, make_order, open_suites, out_folder, progress_line
+from prorl.durable import replace_file
+from prorl.evaluation.boundary_table import one_model_table
+from prorl.findings import Questions, find
+from prorl.interrupt import Interrupted, Interrupts
+from prorl.laboratory import sample
+from prorl.report.csv_tables import write_tables
+
+INTERRUPTED = 130
+ROLE = "model"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score a model on suites, by default as the paper samples them; 130 when given up, with every sample kept."""
+    suites = open_suites(arguments)
+    protocol, max_tokens = suites[0].protocol, max(suite.max_tokens for suite in suites)
+    folder = out_folder(arguments, arguments.model)
+    setting = Setting(protocol.temperature, protocol.top_p, protocol.samples, max_tokens)
+    order = make_order(arguments, {ROLE: arguments.model}, all_problems(suites), setting, folder)
+    progress = progress_line()
+    with Interrupts(progress.note) as signals:
+
+        def status(text: str) -> None:
+            signals.check()
+            progress.status(text)
+
+        try:
+            result = find(order, sample(order, status), Questions(audit=not arguments.no_audit), status)
+        except Interrupted:
+            progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
+            return INTERRUPTED
+        finally:
+            progress.close()
+    path = folder / "eval.json"
+    replace_file(path, [json.dumps(result, indent=1).encode()])
+    written = [path, *(write_tables(result, folder / "tables") if arguments.csv else [])]
+    sys.stdout.write(one_model_table(result, ROLE))
+    sys.stdout.write("".join(f"{path}\n" for path in written))
+    return 0

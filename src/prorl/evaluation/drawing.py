@@ -1,0 +1,117 @@
+"""Stage 7: draws what a measurement still lacks of one model's samples, and puts it into the store.
+
+Whatever was interrupted, and wherever, a second call draws the rest and no sample twice: a sample is a function of its
+seed, which is made of run seed, role, problem and index.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+
+from prorl.evaluation.budget import Budget
+from prorl.evaluation.samples import Sample, SampleStore, Stream, problem_digest
+from prorl.evaluation.sampling import TRUNCATED
+from prorl.judging import Judge, Judged
+from prorl.prompts.template import Template
+from prorl.records import Prompt, Request, Sampling
+from prorl.seeds import stream_seed
+
+BLOCK = 32
+"""Samples of one problem that are drawn and kept together: what a kill can lose of it."""
+COMMIT = 2048
+"""Samples that are written at a time."""
+
+
+def encoded(problems: Sequence[Prompt], template: Template) -> dict[str, tuple[int, ...]]:
+    """The tokens of each problem by its id."""
+    return {problem.id: template.encode(problem) for problem in problems}
+
+
+def digests(problems: Sequence[Prompt], tokens: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """What a store knows each problem by: a changed text, answer or template is another problem."""
+    return {
+        problem.id: problem_digest(
+            [tokens[problem.id], problem.domain, problem.task, problem.answer, problem.metadata, problem.verifier]
+        )
+        for problem in problems
+    }
+
+
+def draw(
+    problems: Sequence[Prompt],
+    tokens: Mapping[str, tuple[int, ...]],
+    store: SampleStore,
+    judge: Judge,
+    *,
+    stream: Stream,
+    budget: Budget,
+    threshold: float = 1.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Bring every problem to the samples that the budget wants; returns how many were drawn.
+
+    The judge's verifiers are the strict reading, then the tolerant one. A truncated answer scores 0 under both.
+    """
+    by_id = {problem.id: problem for problem in problems}
+    sampling = Sampling(stream.temperature, stream.top_p, stream.max_tokens)
+    drawn = 0
+    while lacking := _lacking(store.solved(threshold), budget):
+        requests, places = [], []
+        for key, (id, indices) in zip(count(), _blocks(lacking)):
+            seeds = tuple(stream_seed(stream.seed, "boundary", stream.role, id, index) for index in indices)
+            requests.append(Request(key, tokens[id], len(indices), sampling, seeds))
+            places.append((id, indices))
+        prompts = {key: by_id[id] for key, (id, _) in enumerate(places)}
+        waiting: list[tuple[str, Sample]] = []
+        done, total = 0, sum(len(indices) for _, indices in places)
+        for judged in judge.stream(requests, prompts):
+            id, indices = places[judged.request.key]
+            waiting += [(id, sample) for sample in _samples(judged, indices)]
+            done += len(indices)
+            if len(waiting) >= COMMIT or done == total:
+                store.add(waiting)
+                drawn += len(waiting)
+                waiting = []
+            progress(f"{done:,} of {total:,} samples")
+    return drawn
+
+
+def _lacking(solved: Mapping[str, Mapping[int, bool]], budget: Budget) -> dict[str, list[int]]:
+    """The missing indices of each problem that wants more samples."""
+    lacking = {}
+    for id, found in solved.items():
+        beginning: list[
+            bool
+        ] = []  # up to the first gap: what follows one was drawn before a kill, and counts once it is filled
+        while len(beginning) in found:
+            beginning.append(found[len(beginning)])
+        missing = [index for index in range(budget.wanted(beginning)) if index not in found]
+        if missing:
+            lacking[id] = missing
+    return lacking
+
+
+def _blocks(lacking: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Sequence[int]]]:
+    for id, indices in lacking.items():
+        for start in range(0, len(indices), BLOCK):
+            yield id, indices[start : start + BLOCK]
+
+
+def _samples(judged: Judged, indices: Sequence[int]) -> Iterator[Sample]:
+    """The judged rollouts under their indices in the store."""
+    for index, rollout, text, strict, tolerant in zip(
+        indices, judged.rollouts, judged.texts, *judged.scores, strict=True
+    ):
+        cut = rollout.finish_reason == "length"
+        first, second = (TRUNCATED, TRUNCATED) if cut else (strict, tolerant)
+        yield Sample(
+            index=index,
+            text=text,
+            num_tokens=len(rollout.tokens),
+            finish=rollout.finish_reason,
+            logprob=float(rollout.logprobs.sum(dtype="float64")),
+            strict=first.value,
+            strict_outcome=first.outcome,
+            tolerant=second.value,
+            tolerant_outcome=second.outcome,
+            answer="" if cut else second.answer or first.answer,
+        )

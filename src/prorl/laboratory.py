@@ -1,0 +1,195 @@
+"""Samples of several models on the same problems, into stores: the part of a measurement that takes long.
+
+Whatever stops it, it goes on where it was. What the samples mean is the business of `findings.py`.
+"""
+
+import prorl.environment  # noqa: F401, I001  (before torch, where this module is the program)
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from prorl import models
+from prorl.assembly import make_engine, make_verifiers
+from prorl.config import Config, Model
+from prorl.errors import RunFailed, UserError
+from prorl.evaluation.budget import Budget
+from prorl.evaluation.drawing import digests, draw, encoded
+from prorl.evaluation.samples import SampleStore, Stream
+from prorl.evaluation.suites import Problem
+from prorl.judging import Judge
+from prorl.prompts.template import Template
+from prorl.records import Sampling
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be sampled: which models answer which problems, how often and how."""
+
+    config: Config
+    """Engine, verifiers and system prompt."""
+    problems: tuple[Problem, ...]
+    models: Mapping[str, Model]
+    """By role, in the order base, checkpoints by their steps, trained."""
+    budget: Budget
+    sampling: Sampling
+    seed: int
+    threshold: float
+    """A sample solves a problem where its score is at least this."""
+    folder: Path
+    """Of the stores."""
+
+
+def sample(order: Order, progress: Callable[[str], None]) -> dict[str, Stream]:
+    """Bring every store to what the order asks for; returns the stream of each role. `progress` may raise to give up.
+
+    On a CPU with a core to spare a second process takes the first half of the roles meanwhile. UserError: a model, a
+    problem or a store cannot be used. RunFailed: the other process ended.
+    """
+    roles = tuple(order.models)
+    device = models.resolve_device(order.config.model)
+    if device.type != "cpu" or len(roles) < 2 or torch.get_num_threads() >= (os.cpu_count() or 1):
+        return {role: _sample_role(order, role, progress) for role in roles}
+    first, second = (
+        replace(order, models={role: order.models[role] for role in half})
+        for half in (roles[: len(roles) // 2], roles[len(roles) // 2 :])
+    )
+    with _Beside(first) as beside:
+        last = {role: _sample_role(second, role, progress) for role in second.models}
+        return {**beside.result(progress), **last}
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """A name for a model: a digest of its weights as float32, whatever file they came from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        value = weights[name].detach().to("cpu", torch.float32).contiguous()
+        digest.update(f"{name} {list(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> Stream:
+    config = order.config
+    loaded = models.load(order.models[role])
+    weights = dict(loaded.model.named_parameters())
+    template = Template(loaded.tokenizer, loaded.eos_ids, config.data.system_prompt)
+    prompts = [problem.prompt for problem in order.problems]
+    tokens = encoded(prompts, template)
+    stream = Stream(
+        model=weights_digest(weights),
+        role=role,
+        seed=order.seed,
+        temperature=order.sampling.temperature,
+        top_p=order.sampling.top_p,
+        max_tokens=order.sampling.max_tokens,
+        judges=json.dumps(config.reward.functions, sort_keys=True) if config.reward.functions else "",
+    )
+    longest = max(len(of_prompt) for of_prompt in tokens.values())
+    config = replace(
+        config,
+        data=replace(config.data, max_prompt_tokens=longest),
+        rollouts=replace(config.rollouts, max_response_tokens=order.sampling.max_tokens),
+    )
+    with (
+        SampleStore(order.folder, stream, digests(prompts, tokens)) as store,
+        make_verifiers(config, prompts, "strict") as strict,
+        make_verifiers(config, prompts, "tolerant") as tolerant,
+    ):
+        engine = make_engine(loaded, config)
+        engine.load_weights(weights, 0)
+        judge = Judge(engine, template, [strict, tolerant])
+        draw(
+            prompts,
+            tokens,
+            store,
+            judge,
+            stream=stream,
+            budget=order.budget,
+            threshold=order.threshold,
+            progress=lambda text: progress(f"{role}: {text}"),
+        )
+        engine.close()
+    return stream
+
+
+class _Beside:
+    """Roles that a fresh interpreter samples meanwhile, which does not run the caller's program again."""
+
+    def __init__(self, order: Order) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # In a session of its own, so that Ctrl-C reaches the caller alone, which then ends this process too.
+        self._process = subprocess.Popen(
+            # -P: a file of the user's that is named like a module must not stand in for it.
+            [sys.executable, "-P", "-m", "prorl.laboratory", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as pipe:  # `result` says why it died
+            pipe.write(pickle.dumps(order))
+        self._process.stdin = None  # or `communicate` would flush it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def result(self, progress: Callable[[str], None]) -> dict[str, Stream]:
+        """Wait for the streams by role; `progress` is called meanwhile and may raise to give up."""
+        while True:
+            try:
+                output, errors = self._process.communicate(timeout=_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                progress("the other process")
+        if self._process.returncode:
+            last = errors.decode(errors="replace").strip().splitlines()[-1:]
+            raise RunFailed(
+                f"the process that sampled the base ended with {self._process.returncode} {' '.join(last)}; "
+                "start again to go on: no sample is lost"
+            )
+        found = json.loads(output)
+        if "refused" in found:
+            raise UserError(found["refused"])
+        return {role: Stream(**stream) for role, stream in found.items()}
+
+
+def _sample_beside(order: Order, parent: int) -> str:
+    """What the second process answers: the streams by role, or why the order was refused."""
+
+    def check(text: str) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)  # nobody waits any more
+
+    if order.config.model.threads:
+        torch.set_num_threads(order.config.model.threads)
+    try:
+        streams = {role: _sample_role(order, role, check) for role in order.models}
+    except UserError as error:
+        return json.dumps({"refused": str(error)})
+    return json.dumps({role: asdict(stream) for role, stream in streams.items()})
+
+
+if __name__ == "__main__":
+    # The pickled class was named in the parent's module, which is imported here under that name too.
+    sys.stdout.write(_sample_beside(pickle.loads(sys.stdin.buffer.read()), parent=int(sys.argv[1])))
