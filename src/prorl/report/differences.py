@@ -27,7 +27,7 @@ def difference_table(tables: Mapping[str, Mapping[str, Any]], note: str) -> str:
         for key, values in list(rows.items())[:MAX_ROWS]
     )
     more = f" The first {MAX_ROWS} of {len(rows)}." if len(rows) > MAX_ROWS else ""
-    return f"<p>{safe(note)}{more} A dash: not named there.</p>{table(head, body)}"
+    return f'<p>{safe(note)}{more} A dash: not named there.</p><div class="facts">{table(head, body)}</div>'
 
 
 def differences(flat: Mapping[str, Mapping[str, str]]) -> dict[str, list[str | None]]:

@@ -17,7 +17,8 @@ STYLE = """
 @media print { :root { color-scheme: light;
   --back: #ffffff; --panel: #ffffff; --text: #000000; --faint: #444444; --rule: #cccccc; --heat: 6 95 70; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  figure, article, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } nav { display: none !important; } pre { max-height: none !important; } }
+  figure, article, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  nav { display: none !important; } pre { max-height: none !important; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 1240px; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; }
@@ -100,10 +101,10 @@ i.sign.bound { width: 1.3em; height: .35em; border-left: 0; border-top: 2px dott
 .trained { fill: var(--c1); }
 .single { stroke: var(--c1); stroke-width: 2; }
 .way { stroke: var(--faint); stroke-width: 2; stroke-opacity: .5; }
-.way.expanded, .way.gained { stroke: var(--good); } .way.lost { stroke: var(--bad); }
+.way.expanded, .way.gained { stroke: var(--good); } .way.lost, .way.diminished { stroke: var(--bad); }
 svg .verdict { dominant-baseline: middle; font-size: 11px; }
 svg .verdict.expanded { fill: var(--good); font-weight: 600; } svg .verdict.gained { fill: var(--good); }
-svg .verdict.lost { fill: var(--bad); }
+svg .verdict.lost, svg .verdict.diminished { fill: var(--bad); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .55rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
@@ -112,7 +113,7 @@ th:first-child, th.text, td.text { text-align: left; }
 th.over { text-align: center; }
 tbody th { position: sticky; left: 0; background: var(--back); }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
-.facts td.long { min-width: 0; }
+.facts td.long { min-width: 6rem; }
 td.heat { background: rgb(var(--heat) / calc(var(--v) * .5)); }
 td.heat small { display: block; color: var(--faint); font-size: .72rem; }
 td.faint { color: var(--faint); font-size: .8rem; min-width: 18rem; }
