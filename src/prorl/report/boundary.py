@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from prorl.report.boundary_curves import curve_chart, curve_key
+from prorl.report.boundary_tables import plain_level_table
+from prorl.report.boundary_values import VERDICTS, by_family, groups_of, number, opened
 from prorl.report.charts import Caption, Series, line_chart
 from prorl.report.escaping import safe
 from prorl.report.tables import badge, heat_cell, table
@@ -11,40 +14,52 @@ from prorl.report.timeline import Timeline
 
 Level = Mapping[str, Any]
 
-VERDICTS = ("expanded", "gained", "lost", "sharpened", "unchanged", "unsolved")
-TELLING = ("expanded", "gained", "lost")
+TELLING = ("expanded", "gained", "lost", "diminished")
 """Verdicts that say that the boundary moved: the drawings name them."""
 WIDTH, LEFT, RIGHT, TOP, ROW = 400, 34, 74, 18, 16
 
 
 def boundary_section(result: Mapping[str, Any], timeline: Timeline) -> str:
-    """The summary, a drawing a family, the tables, and the way there where checkpoints were measured."""
+    """The summary, curves, a drawing a family, the tables, and the way there where checkpoints were measured.
+
+    Versions 1 and 2 of `boundary.json`; `boundary.html` says more of version 2.
+    """
     summary, levels = result["summary"], result["levels"]
     k = summary["k"]
-    families = _by_family(levels)
+    families = by_family(levels)
     drawn = "".join(_family(name, families[name], k) for name in sorted(families))
     other = {name: rule for name, rule in summary["rules"].items() if name not in VERDICTS}
     rules = "".join(f"<li><b>{safe(str(name))}</b>: {safe(str(rule))}</li>" for name, rule in other.items())
+    numbers = plain_level_table(result) if result.get("version") == 2 else number_table(result)
     return (
         "<p>What the trained model can do that the model it began with could not. pass@1 is the share of single "
         f"answers that are right; pass@{k} is the share of problems that at least one of {k} answers solves: "
         f"what a model can reach at all. {_drawn_how(result)}</p>"
-        f"{verdict_table(result)}"
+        f"{verdict_table(result)}{_curves(result)}"
         f'<p class="keys">{_key(k)}</p><div class="families">{drawn}</div>'
         f"{_along(result, families, timeline)}"
-        f"<details><summary>All numbers by level</summary>{number_table(result)}"
+        f"<details><summary>All numbers by level</summary>{numbers}"
         f"<ul>{rules}</ul></details>"
     )
 
 
+def _curves(result: Mapping[str, Any]) -> str:
+    """pass@k over k for all problems and by domain; nothing where the file has no groups."""
+    entries = [entry for scope in ("all", "domain") for entry in groups_of(result, scope)]
+    drawn = "".join(curve_chart(result, entry) for entry in entries)
+    return f'{curve_key(result)}<div class="charts">{drawn}</div>' if drawn else ""
+
+
 def verdict_table(result: Mapping[str, Any]) -> str:
     """How many levels have each verdict, which they are, and what it means."""
-    rows = []
+    rows, from_nothing = [], opened(result)
     for verdict in VERDICTS:
-        found = _by_family([level for level in result["levels"] if level.get("verdict") == verdict])
+        found = by_family([level for level in result["levels"] if level.get("verdict") == verdict])
         if found:
             numbers = {family: ranges([level["level"] for level in found[family]]) for family in sorted(found)}
             names = "; ".join(f"{family} {levels}" for family, levels in numbers.items())
+            if verdict == "expanded" and from_nothing is not None:
+                names += f" ({from_nothing} opened from nothing)"
             rule = str(result["summary"]["rules"].get(verdict, ""))
             rows.append(
                 f'<tr><td class="text">{badge(verdict)}</td><td>{sum(map(len, found.values()))}</td>'
@@ -84,13 +99,6 @@ def number_table(result: Mapping[str, Any]) -> str:
             f"<td>{'yes' if level.get('trained_on') else 'no'}</td></tr>"
         )
     return table(head, "".join(rows))
-
-
-def number(level: Level, role: str, name: str) -> float | None:
-    """A measured share of a level; None where the file does not have it."""
-    part = level.get(role)
-    value = part.get(name) if isinstance(part, dict) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _name(level: Level) -> str:
@@ -177,7 +185,7 @@ def _along(result: Mapping[str, Any], families: Mapping[str, Sequence[Level]], t
     axis = Timeline(0, end, timeline.marks, timeline.phases)
     means = []
     for name, colour in zip(names, ("1", "0"), strict=True):
-        rows = [[_at(level, place, name) for place in places.values()] for level in levels]
+        rows = [[number(level, place, name) for place in places.values()] for level in levels]
         means.append(Series(name, _means(rows, tuple(places)), colour))
     chart = line_chart(Caption("Mean over all levels", "Each level counts the same.", "share"), means, axis, high=1.0)
     head = "<th></th>" + "".join(f'<th class="over" colspan="{len(places)}">{name}</th>' for name in names)
@@ -186,7 +194,7 @@ def _along(result: Mapping[str, Any], families: Mapping[str, Sequence[Level]], t
     for family in sorted(families):
         body = "".join(
             f"<tr><th>{level['level']}</th>"
-            + "".join(_percent_cell(_at(level, place, name)) for name in names for place in places.values())
+            + "".join(_percent_cell(number(level, place, name)) for name in names for place in places.values())
             + "</tr>"
             for level in sorted(families[family], key=lambda level: level["level"], reverse=True)
         )
@@ -203,20 +211,6 @@ def _along(result: Mapping[str, Any], families: Mapping[str, Sequence[Level]], t
 def _percent_cell(value: float | None) -> str:
     """Whole percent, but what is not 0 is not shown as 0."""
     return heat_cell(value, "" if value is None else "<1" if 0 < value < 0.005 else f"{100 * value:.0f}")
-
-
-def _by_family(levels: Sequence[Level]) -> dict[str, list[Level]]:
-    families: dict[str, list[Level]] = {}
-    for level in levels:
-        families.setdefault(str(level["family"]), []).append(level)
-    return families
-
-
-def _at(level: Level, place: str, name: str) -> float | None:
-    if place in ("base", "trained"):
-        return number(level, place, name)
-    checkpoints = level.get("checkpoints")
-    return number(checkpoints, place, name) if isinstance(checkpoints, dict) else None
 
 
 def _means(rows: Sequence[Sequence[float | None]], steps: Sequence[int]) -> list[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+from boundary_results import boundary_result
 from prorl.report.boundary import boundary_section, ranges
 from prorl.report.timeline import Timeline
 
@@ -114,3 +115,22 @@ def test_what_was_not_measured_is_left_out() -> None:
     page = parsed({"summary": {"k": 4, "rules": {}}, "levels": [bare]})
     assert ["sort/1", "unsolved", "", "", "", "", "", "", "", "no"] in rows(page)
     assert "Measured on 0 problems" in "".join(page.itertext())
+
+
+def test_version_two_has_curves_intervals_and_what_was_opened() -> None:
+    result = boundary_result(problems_per_level=2)
+    result["asked"] = {"step": 1500}
+    page = parsed(result, 1500)
+    assert [svg.attrib["aria-label"] for svg in page.iter("svg") if "aria-label" in svg.attrib][:4] == [
+        "all", "code", "logic", "math",
+    ]  # fmt: skip
+    table = rows(page)
+    count = sum(level["verdict"] == "expanded" for level in result["levels"])
+    opened = sum(level["opened"] for level in result["levels"])
+    (expanded,) = [row for row in table if row[:1] == ["expanded"]]
+    assert expanded[1] == str(count)
+    assert expanded[2].endswith(f" ({opened} opened from nothing)")
+    (level_row,) = [row for row in table if row[:1] == ["sort/1"]]
+    low, high = result["levels"][0]["interval"]["base"]["pass@1"]
+    assert level_row[2] == f"{result['levels'][0]['base']['pass@1']:.2f}{low:.2f}-{high:.2f}"
+    assert next(row for row in table if row[:2] == ["level", "0"])[:5] == ["level", "0", "500", "1000", "1500"]
