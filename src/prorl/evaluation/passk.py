@@ -49,7 +49,8 @@ def per_counts(
     """`number(n, c)` of every problem, called once for each pair of counts that occurs, with Python's integers."""
     assert num_samples.shape == num_correct.shape, f"{num_samples.shape} and {num_correct.shape}: one entry a problem"
     assert num_samples.ndim == 1, "one axis: problems"
-    width = int(num_correct.max(initial=0)) + 1
-    pairs, places = np.unique(num_samples.astype(np.int64) * width + num_correct, return_inverse=True)
-    found = [number(*divmod(pair, width)) for pair in pairs.tolist()]
-    return np.array(found, dtype=np.float64)[places.reshape(-1)]
+    low = int(num_correct.min(initial=0))  # an impossible count reaches `number` as it is
+    width = int(num_correct.max(initial=0)) - low + 1
+    codes, places = np.unique(num_samples.astype(np.int64) * width + (num_correct - low), return_inverse=True)
+    pairs = (divmod(code, width) for code in codes.tolist())
+    return np.array([number(n, above + low) for n, above in pairs], dtype=np.float64)[places.reshape(-1)]

@@ -84,6 +84,7 @@ def test_equal_counts_are_computed_once() -> None:
     ("counts", "ks", "message"),
     [
         (([4, 8], [1, 1]), [1, 8], "k = 8: must be between 1 and num_samples = 4"),
+        (([4, 8], [3, -1]), [1], "num_correct = -1: must be between 0 and num_samples = 8"),
         (([4, 8], [1, 9]), [1], "num_correct = 9: must be between 0 and num_samples = 8"),
     ],
 )

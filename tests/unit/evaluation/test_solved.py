@@ -109,7 +109,7 @@ def test_nothing_solved() -> None:
     assert only_trained.retention is None
     assert only_trained.discovery == 1.0
     # All 8 right ones of 16 on one side: 1 / C(16, 8) = 1 / 12870 each, and p = 2 / 12870^3.
-    assert only_trained.p == pytest.approx(2 / 12870**3, rel=1e-9)
+    assert only_trained.p == pytest.approx(2 / 12870**3, rel=1e-9, abs=0)
 
 
 def test_common_solutions_say_nothing_of_luck() -> None:
