@@ -79,18 +79,18 @@ def test_random_texts_by_the_slow_twin(seed):
 
 
 def test_problems_weigh_the_same():
-    """Lengths 2 and 3, corpus abc. Problem p: abc three times and xyz, indices 0, 0, 0, 2: mean 1/2. Problem q: xyz: 2.
+    """Lengths 2 and 3, corpus abc. Problem p: abc and xyz three times, indices 0, 2, 2, 2: mean 3/2. Problem q: abc: 0.
 
-    Mean of the problems 5/4, where the mean of the five texts is 4/5. Covered at both lengths: (3/4 + 0) / 2 = 3/8.
+    Mean of the problems 3/4, where the mean of the five texts is 6/5. Covered at both lengths: (1/4 + 1) / 2 = 5/8.
     """
     abc, xyz = tuple(characters("abc")), tuple(characters("xyz"))
-    texts = {"base": {"q": [xyz], "p": [abc, abc, abc, xyz]}, "trained": {"p": [abc]}}
+    texts = {"base": {"q": [abc], "p": [abc, xyz, xyz, xyz]}, "trained": {"p": [abc]}}
     found = novelty(texts, index_of("abc"), min_length=2, max_length=3, rng=rng())
     base, trained = found["roles"]["base"], found["roles"]["trained"]
-    assert (base["index"], base["num_texts"], base["num_problems"], base["mean_length"]) == (1.25, 5, 2, 3.0)
-    assert found["coverage"] == {"base": {"2": 0.375, "3": 0.375}, "trained": {"2": 1.0, "3": 1.0}}
+    assert (base["index"], base["num_texts"], base["num_problems"], base["mean_length"]) == (0.75, 5, 2, 3.0)
+    assert found["coverage"] == {"base": {"2": 0.625, "3": 0.625}, "trained": {"2": 1.0, "3": 1.0}}
     # Two problems: each resample is one of them.
-    assert base["interval"] == [0.5, 2.0]
+    assert base["interval"] == [0.0, 1.5]
     # Of one problem the spread over problems is unknown.
     assert trained["index"] == 0
     assert "interval" not in trained
