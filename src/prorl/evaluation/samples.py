@@ -234,10 +234,10 @@ def check_store(database: sqlite3.Connection, path: Path, settings: str = "") ->
 
 def unusable(path: Path, error: sqlite3.Error) -> UserError | RunFailed:
     """What to raise for what SQLite says of a store."""
-    text = str(error)
-    if "disk" in text or "full" in text:
+    text, name = str(error), error.sqlite_errorname
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return RunFailed(f"{path}: {text}; what was written is kept: make room and start again to go on")
-    if "readonly" in text or "unable to open" in text:
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return UserError(f"{path}: cannot be written ({text}); make its folder writable or name another one")
     return UserError(f"{path}: not a sample store of prorl, or damaged ({text}); move it away or name another folder")
 
