@@ -65,6 +65,8 @@ def test_what_no_generator_made_states_no_familys_chance():
     assert chance_of(prompt("run", "rows.jsonl:1", level=1)) == 0.0
     assert chance_of(prompt("nosuch", "mini/nosuch/1/1", level=1)) == 0.0
     assert chance_of(prompt("run", "mini/run/99/1", level=99)) == 0.0
+    # A family that states 0 has stated it.
+    assert chance_of(prompt("code_list", "procedural/code_list/1/1", level=1, choices=["a", "b"])) == 0.0
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.25, 1.0])

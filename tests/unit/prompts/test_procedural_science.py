@@ -225,6 +225,22 @@ def test_gold_is_right_and_constants_are_at_chance(name: str):
         assert len({prompt.content for prompt in problems}) >= (20 if level == 1 else 60)
 
 
+def test_the_second_smallest_option_is_at_chance():
+    """The options' numbers, in order: 3 factors are below 1 and 5 above, so 3 * C(5, 2) of C(8, 3) = 30 of 56."""
+    hits = 0
+    for seed in range(400):
+        prompt = make_prompt("science_choice", 2, seed)
+        sizes = {}
+        for letter, text in prompt.metadata["choices"].items():
+            number, exponent = re.match(r"([\d.-]+)(?: \\times 10\^\{(-?\d+)\})?", text).groups()
+            sizes[letter] = float(number) * 10 ** int(exponent or 0)
+        hits += sorted(sizes, key=sizes.get)[1] == prompt.answer
+    chance = BY_NAME["science_choice"].chance(2)
+    assert chance == pytest.approx(30 / 56)
+    # Three standard deviations of a share of 400 are 0.075.
+    assert abs(hits / 400 - chance) < 0.075
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_problems_grow_with_the_level_and_never_change(name: str):
     lengths = [sum(len(make_prompt(name, level, seed).content) for seed in range(30)) for level in (1, 6, 12)]

@@ -292,8 +292,8 @@ def generate_numerals(rng: random.Random, level: int) -> Problem:
     return _problem(rng, text, value, base=base, value=value, to_ten=True)
 
 
-def _family(name: str, generate: Callable[[random.Random, int], Problem], span: Callable[[int], int]) -> Family:
-    """A family; `span` is about how many answers of the asked form its level has."""
+def _family(name: str, generate: Callable[[random.Random, int], Problem], span: Callable[[int], float]) -> Family:
+    """A family; one in `span` problems has the commonest answer, or one that is a number of its text."""
     return Family(
         name=name,
         domain="math",
@@ -306,17 +306,17 @@ def _family(name: str, generate: Callable[[random.Random, int], Problem], span: 
 
 
 FAMILIES: tuple[Family, ...] = (
-    _family("shopping_change", generate_shopping, lambda level: 30 * level),
-    _family("solve_equation", generate_equation, lambda level: 9 + 6 * level),
+    _family("shopping_change", generate_shopping, lambda level: min(30 * level, 120)),
+    _family("solve_equation", generate_equation, lambda level: 5 + 5 * level),
     _family("solve_system", generate_system, lambda level: 7 + 4 * level),
     _family("add_fractions", generate_fractions, lambda level: 20 * level),
     _family("percent_chain", generate_percentages, lambda level: 20 * level),
-    _family("find_remainder", generate_remainders, lambda level: 5 + 2 * level),
-    _family("common_multiple", generate_multiples, lambda level: 8 + 2 * level),
+    _family("find_remainder", generate_remainders, lambda level: 5 + level / 3),
+    _family("common_multiple", generate_multiples, lambda level: 2.7 + 0.3 * level if level < 6 else 8 + level),
     _family("term_of_progression", generate_progressions, lambda level: 50 * level),
     _family("count_selections", generate_counting, lambda level: 12 + 6 * level),
-    _family("polynomial_value", generate_polynomials, lambda level: 20 * level),
-    _family("figure_area", generate_areas, lambda level: 20 * level),
+    _family("polynomial_value", generate_polynomials, lambda level: 5 + 8 * level),
+    _family("figure_area", generate_areas, lambda level: 3.5 + 2.5 * level if level < 3 else 20 * level),
     _family("urn_probability", generate_urns, lambda level: 20 + 4 * level),
     _family("numeral_base", generate_numerals, lambda level: 20 * level),
 )

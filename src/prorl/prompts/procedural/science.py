@@ -270,10 +270,10 @@ def generate_combustion(rng: random.Random, level: int) -> Problem:
 
 
 VALUES: dict[str, tuple[Draw, float, str]] = {
-    "motion": (draw_motion, 0.18, "Distance or final speed on a line, in stages of constant acceleration."),
+    "motion": (draw_motion, 0.3, "Distance or final speed on a line, in stages of constant acceleration."),
     "unit_conversion": (draw_conversion, 0.06, "Other prefixes and time units for a product of units."),
     "molar_mass": (draw_molar_mass, 0.06, "The molar mass of a formula, or the mass of some moles of it."),
-    "gas_law": (draw_gas, 0.12, "The pressure of an ideal gas after several changes."),
+    "gas_law": (draw_gas, 0.23, "The pressure of an ideal gas after several changes."),
     "circuit": (draw_circuit, 0.06, "Resistance of, or current through, a network of resistors."),
     "half_life": (draw_half_life, 0.12, "What is left of radioactive samples."),
     "density": (draw_density, 0.06, "Mass or mean density of a body of several materials."),
@@ -302,10 +302,12 @@ def generate_choice(rng: random.Random, level: int) -> Problem:
 
 
 DISTRACTORS = ("1/2", "2", "3/2", "10", "1/10", "4/5", "6/5", "3")
+SECOND_SMALLEST = 3 * math.comb(5, 2) / math.comb(8, 3)
+"""How often the second smallest option is the right one: of three distractors one is of the three smaller factors."""
 
 
 def _value_family(name: str, draw: Draw, chance: float, description: str) -> Family:
-    """The best constant answer is right at most about `chance` times; less often, the larger the numbers are."""
+    """The best constant answer, or number of the text, is right at most about `chance` times; less at higher levels."""
     return Family(
         name=name,
         domain="stem",
@@ -345,7 +347,7 @@ FAMILIES: tuple[Family, ...] = (
         max_level=MAX_LEVEL,
         train_levels=TRAIN_LEVELS,
         generate=generate_choice,
-        chance=lambda level: 1 / len(LETTERS),
+        chance=lambda level: SECOND_SMALLEST,
         description="Multiple choice over the other families' questions.",
     ),
 )
