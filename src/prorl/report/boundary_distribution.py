@@ -149,7 +149,7 @@ def correlation_text(result: Entry) -> str:
     count = f" over {levels:.0f} levels" if levels is not None else ""
     return (
         f"Correlation{count}: {', '.join(parts)}; 95 % over levels. A level that the base nearly solves cannot gain: a "
-        "negative correlation is in part the ceiling, which is the dashed line."
+        "negative correlation is in part the ceiling, which is the dotted line."
     )
 
 

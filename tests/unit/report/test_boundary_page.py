@@ -151,10 +151,10 @@ def test_levels_by_family_and_level_with_their_own_k() -> None:
 
 def test_histograms_and_gain() -> None:
     result = small()
-    bins = {"base": {"histogram": [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]}, "trained": {"histogram": [0] * 9 + [4]}}
+    bins = {"base": {"histogram": [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]}, "trained": {"histogram": [0] * 9 + [8]}}
     result["groups"] = [group(distribution=bins)]
     text = boundary_page(result)
-    # The highest share is 1 of the 4 problems' 4, the axis ends at 1.05: a bar is 166 / 1.05 = 158.1 high.
+    # The highest share is 8 of 8, the axis ends at 1.05: a bar is 166 / 1.05 = 158.1 high.
     assert '<rect class="filled" x="350.2" y="37.9" width="33.8" height="158.1"/>' in text
     # The base's outline begins at 0, stands at 0.75: y = 196 - 166 * 0.75 / 1.05 = 77.4.
     assert '<polyline class="outline" points="46.0,196.0 46.0,77.4 79.8,77.4 79.8,196.0' in text
@@ -190,6 +190,9 @@ def test_every_section_of_a_whole_file(made: dict, tmp_path: Path) -> None:
     assert audited[2:6] == ["3 of 160", "nonsense 3", "0.50", "0.50"]
     assert ["diminish" in row for row in page.rows if row[:1] == ["mul"]].count(True) == 1
     assert "http-equiv" in path.read_text()
+    # Of the curves, the histograms (domains stand with all), and the lines along the run.
+    groups = re.findall('<h3 class="group">(By [a-z]+)</h3>', path.read_text())
+    assert groups == ["By domain", "By family", "By family", "By family"]
 
 
 def test_what_was_not_measured_is_left_out(made: dict) -> None:
