@@ -99,12 +99,12 @@ def test_many_families_are_spread_over_figures(made: dict) -> None:
 
 def test_a_hostile_name_is_text(made: dict, tmp_path: Path) -> None:
     (entry,) = [entry for entry in made["groups"] if entry["name"] == "sort"]
-    names = ["$\\frac{1}{", "<script>\u202e\x00\u4e2d"]
+    names = ["$\\frac{1}{$", "<script>\u202e\x00\u4e2d"]
     groups = [{**entry, "name": name} for name in names]
     write_figures({**made, "groups": groups, "levels": []}, tmp_path, ["svg"])
     ElementTree.parse(tmp_path / "curves_families.svg")
     titles = [axes.get_title(loc="left") for axes in drawn({**made, "groups": groups, "levels": []}).popitem()[1].axes]
-    assert titles == ["$\\frac{1}{", "<script>???"]
+    assert titles == ["$\\frac{1}{$", "<script>???"]
 
 
 def test_nothing_to_draw_and_unknown_formats(tmp_path: Path) -> None:
