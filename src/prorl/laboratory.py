@@ -11,6 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from torch import Tensor
 from prorl import models
 from prorl.assembly import make_engine, make_verifiers
 from prorl.config import Config, Model
+from prorl.durable import sha256
 from prorl.errors import RunFailed, UserError
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.drawing import digests, draw, encoded
@@ -69,8 +71,27 @@ def sample(order: Order, progress: Callable[[str], None]) -> dict[str, Stream]:
         for half in (roles[: len(roles) // 2], roles[len(roles) // 2 :])
     )
     with _Beside(first) as beside:
-        last = {role: _sample_role(second, role, progress) for role in second.models}
+
+        def watched(text: str) -> None:
+            beside.check()
+            progress(text)
+
+        last = {role: _sample_role(second, role, watched) for role in second.models}
         return {**beside.result(progress), **last}
+
+
+def check(order: Order) -> None:
+    """Look at every model before hours of sampling. UserError: one cannot be loaded, or is too small for the order."""
+    for options in dict.fromkeys(order.models.values()):
+        loaded = models.load(options)
+        template = Template(loaded.tokenizer, loaded.eos_ids, order.config.data.system_prompt)
+        lengths = {problem.prompt.id: len(template.encode(problem.prompt)) for problem in order.problems}
+        longest, limit = max(lengths, key=lambda id: lengths[id]), models.max_positions(options)
+        if limit is not None and lengths[longest] + order.sampling.max_tokens > limit:
+            raise UserError(
+                f"--max-tokens {order.sampling.max_tokens}: model {options.path} holds {limit} tokens, of which "
+                f"problem {longest} takes {lengths[longest]}; ask for {max(limit - lengths[longest], 0)} or fewer"
+            )
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -97,7 +118,7 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
         temperature=order.sampling.temperature,
         top_p=order.sampling.top_p,
         max_tokens=order.sampling.max_tokens,
-        judges=json.dumps(config.reward.functions, sort_keys=True) if config.reward.functions else "",
+        judges=_judges(config.reward.functions),
     )
     longest = max(len(of_prompt) for of_prompt in tokens.values())
     config = replace(
@@ -106,9 +127,9 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
         rollouts=replace(config.rollouts, max_response_tokens=order.sampling.max_tokens),
     )
     with (
-        SampleStore(order.folder, stream, digests(prompts, tokens)) as store,
         make_verifiers(config, prompts, "strict") as strict,
         make_verifiers(config, prompts, "tolerant") as tolerant,
+        SampleStore(order.folder, stream, digests(prompts, tokens)) as store,  # last: what is refused leaves no file
     ):
         engine = make_engine(loaded, config)
         engine.load_weights(weights, 0)
@@ -127,6 +148,17 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
     return stream
 
 
+def _judges(functions: Mapping[str, str]) -> str:
+    """Name of the user's reward functions: one that is edited judges anew, into another store."""
+    if not functions:
+        return ""
+    files = {domain: Path(spec.rpartition(":")[0]) for domain, spec in functions.items()}
+    named = {
+        domain: [spec, sha256(files[domain]) if files[domain].is_file() else ""] for domain, spec in functions.items()
+    }
+    return json.dumps(named, sort_keys=True)
+
+
 class _Beside:
     """Roles that a fresh interpreter samples meanwhile, which does not run the caller's program again."""
 
@@ -135,7 +167,7 @@ class _Beside:
         # In a session of its own, so that Ctrl-C reaches the caller alone, which then ends this process too.
         self._process = subprocess.Popen(
             # -P: a file of the user's that is named like a module must not stand in for it.
-            [sys.executable, "-P", "-m", "prorl.laboratory", str(os.getpid())],
+            [sys.executable, "-P", "-m", "prorl.laboratory"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -143,25 +175,38 @@ class _Beside:
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError), self._process.stdin as pipe:  # `result` says why it died
-            pipe.write(pickle.dumps(order))
-        self._process.stdin = None  # or `communicate` would flush it
+        self._lifeline = self._process.stdin
+        self._process.stdin = None  # or `communicate` would close it, which says that nobody waits any more
+        self._streams: dict[str, Stream] | None = None
+        with suppress(BrokenPipeError):  # `result` says why it died
+            self._lifeline.write(pickle.dumps(order))
+            self._lifeline.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.kill()
-        self._process.communicate()
+        with suppress(BrokenPipeError):
+            self._lifeline.close()
+        if self._streams is None:
+            self._process.communicate()
+
+    def check(self) -> None:
+        """Raise what has ended the process, if anything has."""
+        if self._streams is None and self._process.poll() is not None:
+            self._streams = self._answer(*self._process.communicate())
 
     def result(self, progress: Callable[[str], None]) -> dict[str, Stream]:
         """Wait for the streams by role; `progress` is called meanwhile and may raise to give up."""
-        while True:
+        while self._streams is None:
             try:
-                output, errors = self._process.communicate(timeout=_POLL_SECONDS)
-                break
+                self._streams = self._answer(*self._process.communicate(timeout=_POLL_SECONDS))
             except subprocess.TimeoutExpired:
                 progress("the other process")
+        return self._streams
+
+    def _answer(self, output: bytes, errors: bytes) -> dict[str, Stream]:
         if self._process.returncode:
             last = errors.decode(errors="replace").strip().splitlines()[-1:]
             raise RunFailed(
@@ -169,27 +214,35 @@ class _Beside:
                 "start again to go on: no sample is lost"
             )
         found = json.loads(output)
-        if "refused" in found:
-            raise UserError(found["refused"])
-        return {role: Stream(**stream) for role, stream in found.items()}
+        for name, kind in (("refused", UserError), ("failed", RunFailed)):
+            if name in found:
+                raise kind(found[name])
+        return {role: Stream(**stream) for role, stream in found["streams"].items()}
 
 
-def _sample_beside(order: Order, parent: int) -> str:
-    """What the second process answers: the streams by role, or why the order was refused."""
-
-    def check(text: str) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(1)  # nobody waits any more
-
+def _sample_beside(order: Order) -> str:
+    """What the second process answers: the streams by role, or why there are none."""
     if order.config.model.threads:
         torch.set_num_threads(order.config.model.threads)
     try:
-        streams = {role: _sample_role(order, role, check) for role in order.models}
+        streams = {role: _sample_role(order, role, lambda text: None) for role in order.models}
     except UserError as error:
         return json.dumps({"refused": str(error)})
-    return json.dumps({role: asdict(stream) for role, stream in streams.items()})
+    except RunFailed as error:
+        return json.dumps({"failed": str(error)})
+    return json.dumps({"streams": {role: asdict(stream) for role, stream in streams.items()}})
+
+
+def _end_with_caller() -> None:
+    """The pipe from the caller ends when the caller does, however that was: its stores are free again at once."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":
     # The pickled class was named in the parent's module, which is imported here under that name too.
-    sys.stdout.write(_sample_beside(pickle.loads(sys.stdin.buffer.read()), parent=int(sys.argv[1])))
+    _order = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    sys.stdout.write(_sample_beside(_order))
+    sys.stdout.flush()
+    os._exit(0)  # the thread holds standard input, which an ordinary end would wait for

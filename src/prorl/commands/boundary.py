@@ -7,10 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prorl.commands.measuring import Setting, all_problems, make_order, open_suites, out_folder, progress_line
+from prorl.commands.measuring import (
+    Setting,
+    all_problems,
+    made,
+    make_order,
+    open_suites,
+    out_folder,
+    progress_line,
+    written_into,
+)
 from prorl.commands.trained_run import open_trained_run
 from prorl.errors import UserError
 from prorl.evaluation.boundary_table import table
+from prorl.evaluation.novelty import corpus_documents
 from prorl.evaluation.suites import Protocol
 from prorl.findings import Questions, find, write_findings
 from prorl.interrupt import Interrupted, Interrupts
@@ -41,17 +51,19 @@ def run(arguments: argparse.Namespace) -> int:
             progress.status(text)
 
         try:
-            result = _measured(order, questions, suites[0].protocol, arguments.also, status)
+            with written_into(folder):
+                result = _measured(order, questions, suites[0].protocol, list(dict.fromkeys(arguments.also)), status)
         except Interrupted:
             progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
             return INTERRUPTED
         finally:
             progress.close()
-    written = write_findings(result, folder)
-    if draw_figures:
-        written += draw_figures(result, folder / "figures", arguments.figures)
-    if arguments.csv:
-        written += write_tables(result, folder / "tables")
+    with written_into(folder):
+        written = write_findings(result, folder)
+        if draw_figures:
+            written += draw_figures(result, made(folder / "figures"), arguments.figures)
+        if arguments.csv:
+            written += write_tables(result, made(folder / "tables"))
     sys.stdout.write(table(result, colour=sys.stdout.isatty()))
     sys.stdout.write("".join(f"{path}\n" for path in written))
     return 0
@@ -69,8 +81,14 @@ def _measured(
 def _questions(arguments: argparse.Namespace) -> Questions:
     if not 0.0 < arguments.margin < 1.0:
         raise UserError(f"--margin {arguments.margin:g}: must be between 0 and 1")
-    if arguments.novelty not in ("", "base") and not Path(arguments.novelty).expanduser().exists():
-        raise UserError(f"--novelty {arguments.novelty}: no such file or folder; or `base` for the base's own samples")
+    corpus = Path(arguments.novelty).expanduser()
+    if arguments.novelty not in ("", "base"):
+        if not corpus.exists():
+            raise UserError(
+                f"--novelty {arguments.novelty}: no such file or folder; or `base` for the base's own samples"
+            )
+        if next(corpus_documents(corpus, lambda text: [ord(text[0])] if text else []), None) is None:
+            raise UserError(f"--novelty {arguments.novelty}: no text in it; name another corpus")
     return Questions(audit=not arguments.no_audit, novelty=arguments.novelty, margin=arguments.margin)
 
 

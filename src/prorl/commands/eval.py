@@ -4,7 +4,16 @@ import argparse
 import json
 import sys
 
-from prorl.commands.measuring import Setting, all_problems, make_order, open_suites, out_folder, progress_line
+from prorl.commands.measuring import (
+    Setting,
+    all_problems,
+    made,
+    make_order,
+    open_suites,
+    out_folder,
+    progress_line,
+    written_into,
+)
 from prorl.durable import replace_file
 from prorl.evaluation.boundary_table import one_model_table
 from prorl.findings import Questions, find
@@ -31,15 +40,19 @@ def run(arguments: argparse.Namespace) -> int:
             progress.status(text)
 
         try:
-            result = find(order, sample(order, status), Questions(audit=not arguments.no_audit), status)
+            with written_into(folder):
+                result = find(order, sample(order, status), Questions(audit=not arguments.no_audit), status)
         except Interrupted:
             progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
             return INTERRUPTED
         finally:
             progress.close()
     path = folder / "eval.json"
-    replace_file(path, [json.dumps(result, indent=1).encode()])
-    written = [path, *(write_tables(result, folder / "tables") if arguments.csv else [])]
+    written = [path]
+    with written_into(folder):
+        replace_file(path, [json.dumps(result, indent=1).encode()])
+        if arguments.csv:
+            written += write_tables(result, made(folder / "tables"))
     sys.stdout.write(one_model_table(result, ROLE))
     sys.stdout.write("".join(f"{path}\n" for path in written))
     return 0

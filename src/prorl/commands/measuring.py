@@ -1,8 +1,10 @@
 """What `prorl eval` and `prorl boundary` share: from arguments to an order of samples."""
 
 import argparse
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,25 @@ import torch
 
 from prorl import models
 from prorl.config import Config, Model
+from prorl.durable import explained
 from prorl.errors import UserError
 from prorl.evaluation.budget import Budget
+from prorl.evaluation.samples import MAX_SAMPLES
 from prorl.evaluation.suites import Problem, Suite, open_suite, with_own_ids
-from prorl.laboratory import Order
+from prorl.laboratory import Order, check
 from prorl.recipe import measurement_config
 from prorl.records import Sampling
 from prorl.rewards.readiness import check_rows
 from prorl.terminal import Progress
+
+USED = {
+    "model": ("dtype", "device", "threads", "revision"),
+    "data": ("system_prompt",),
+    "rollouts": ("engine", "token_budget"),
+    "reward": ("functions", "sandbox", "workers", "timeout_seconds", "memory_mb"),
+}
+"""Options that a measurement has of these sections; the others of a recipe would change nothing."""
+INSTEAD = {"temperature": "--temperature", "max_response_tokens": "--max-tokens", "sources": "--suite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,10 @@ def progress_line() -> Progress:
 
 def open_suites(arguments: argparse.Namespace, trained: frozenset[tuple[str, int]] = frozenset()) -> list[Suite]:
     """The suites of the command line, in its order."""
+    if arguments.problems is not None:
+        _at_least("--problems", arguments.problems, 0)
+    for name in ("min_level", "max_level"):
+        _at_least(f"--{name.replace('_', '-')}", vars(arguments)[name], 0)
     return [
         open_suite(
             name,
@@ -72,15 +89,13 @@ def make_order(
 ) -> Order:
     """What the arguments ask for, of the models at these paths by role. UserError: a value or model that cannot be."""
     config = measurement_config(arguments.overrides, {name: dict(of) for name, of in (sections or {}).items()})
-    if config.model.threads:
-        torch.set_num_threads(config.model.threads)
-    check_rows([problem.prompt for problem in problems], config.reward.functions)
+    _refuse_unused(arguments.overrides)
     roles = {role: replace(config.model, path=path) for role, path in paths.items()}
-    return Order(
+    order = Order(
         config=config,
         problems=problems,
         models=roles,
-        budget=Budget(_at_least("--samples", arguments.samples or default.samples, 1), arguments.stop_after),
+        budget=_budget(arguments, default),
         sampling=Sampling(
             _within("--temperature", _first(arguments.temperature, default.temperature), 0.0, 10.0),
             _within("--top-p", _first(arguments.top_p, default.top_p), 0.01, 1.0),
@@ -90,6 +105,43 @@ def make_order(
         threshold=_within("--threshold", arguments.threshold, 0.0, 1.0),
         folder=folder / "samples",
     )
+    if config.model.threads:
+        torch.set_num_threads(config.model.threads)
+    try:
+        check_rows([problem.prompt for problem in problems], config.reward.functions)
+    except UserError as error:
+        raise UserError(str(error).replace("data.sources:", "--suite:", 1)) from None
+    check(order)
+    return order
+
+
+def _refuse_unused(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        section, _, option = (part.strip() for part in override.partition("=")[0].partition("."))
+        if option.partition(".")[0] not in USED[section]:
+            instead = f"use {INSTEAD[option]}" if option in INSTEAD else f"it has {section}.{', '.join(USED[section])}"
+            raise UserError(f"--set {json.dumps(override)}: a measurement does not use it; {instead}")
+
+
+def _budget(arguments: argparse.Namespace, default: Setting) -> Budget:
+    samples = _at_least("--samples", arguments.samples or default.samples, 1)
+    if samples > MAX_SAMPLES:
+        raise UserError(f"--samples {samples}: must be at most {MAX_SAMPLES}")
+    if not 0 <= arguments.stop_after <= samples:
+        raise UserError(
+            f"--stop-after {arguments.stop_after}: must be between 0 and the {samples} samples of a problem"
+        )
+    return Budget(samples, arguments.stop_after)
+
+
+@contextmanager
+def written_into(folder: Path) -> Iterator[None]:
+    """One line for a file that cannot be written in here; what was sampled stays."""
+    try:
+        yield
+    except OSError as error:
+        place = str(error.filename or folder)
+        raise explained(error, place, lambda: "no sample is lost: start again to go on") from None
 
 
 def _first(given: float | None, default: float) -> float:
@@ -120,5 +172,20 @@ def out_folder(arguments: argparse.Namespace, *paths: str) -> Path:
     """Where the measurement goes: `--out`, or a folder named after the models."""
     if arguments.out:
         return Path(arguments.out)
-    names = [Path(path).expanduser().resolve().name if "/" in path else path for path in paths]
-    return Path("runs") / "-".join([arguments.command, *names])
+    return Path("runs") / "-".join([arguments.command, *map(_short, paths)])
+
+
+def _short(path: str) -> str:
+    """A folder's own name; of a run's checkpoint `RUN-step_5`, for all of them are called `policy`."""
+    if "/" not in path and not path.startswith((".", "~")):
+        return path
+    resolved = Path(path).expanduser().resolve()
+    if resolved.name == "policy" and resolved.parent.parent.name == "checkpoints":
+        return f"{resolved.parents[2].name}-{resolved.parent.name}"
+    return resolved.name
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is there now."""
+    folder.mkdir(exist_ok=True)
+    return folder

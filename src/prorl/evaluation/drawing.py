@@ -4,8 +4,11 @@ Whatever was interrupted, and wherever, a second call draws the rest and no samp
 seed, which is made of run seed, role, problem and index.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from types import TracebackType
+from typing import Self
 
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.samples import Sample, SampleStore, Stream, problem_digest
@@ -16,9 +19,9 @@ from prorl.records import Prompt, Request, Sampling
 from prorl.seeds import stream_seed
 
 BLOCK = 32
-"""Samples of one problem that are drawn and kept together: what a kill can lose of it."""
-COMMIT = 2048
-"""Samples that are written at a time."""
+"""Samples of one problem that are drawn and kept together."""
+COMMIT, COMMIT_SECONDS = 2048, 1.0
+"""Samples that are written at a time, or sooner once so much time has passed since the last: what a kill can lose."""
 
 
 def encoded(problems: Sequence[Prompt], template: Template) -> dict[str, tuple[int, ...]]:
@@ -61,27 +64,45 @@ def draw(
             requests.append(Request(key, tokens[id], len(indices), sampling, seeds))
             places.append((id, indices))
         prompts = {key: by_id[id] for key, (id, _) in enumerate(places)}
-        waiting: list[tuple[str, Sample]] = []
         done, total = 0, sum(len(indices) for _, indices in places)
-        for judged in judge.stream(requests, prompts):
-            id, indices = places[judged.request.key]
-            waiting += [(id, sample) for sample in _samples(judged, indices)]
-            done += len(indices)
-            if len(waiting) >= COMMIT or done == total:
-                store.add(waiting)
-                drawn += len(waiting)
-                waiting = []
-            progress(f"{done:,} of {total:,} samples")
+        with _Writer(store) as writer:
+            for judged in judge.stream(requests, prompts):
+                id, indices = places[judged.request.key]
+                writer.add([(id, sample) for sample in _samples(judged, indices)])
+                done += len(indices)
+                progress(f"{done:,} of {total:,} samples")
+        drawn += total
     return drawn
+
+
+class _Writer:
+    """Samples on their way into the store: in parts, and what is left when drawing ends, however it ends."""
+
+    def __init__(self, store: SampleStore) -> None:
+        self._store, self._waiting, self._last = store, list[tuple[str, Sample]](), time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._write()
+
+    def add(self, samples: Sequence[tuple[str, Sample]]) -> None:
+        self._waiting += samples
+        if len(self._waiting) >= COMMIT or time.monotonic() - self._last >= COMMIT_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        samples, self._waiting = self._waiting, []  # what the store refuses is not offered to it again
+        self._store.add(samples)
+        self._last = time.monotonic()
 
 
 def _lacking(solved: Mapping[str, Mapping[int, bool]], budget: Budget) -> dict[str, list[int]]:
     """The missing indices of each problem that wants more samples."""
     lacking = {}
     for id, found in solved.items():
-        beginning: list[
-            bool
-        ] = []  # up to the first gap: what follows one was drawn before a kill, and counts once it is filled
+        beginning: list[bool] = []  # up to the first gap: what follows one counts once it is filled
         while len(beginning) in found:
             beginning.append(found[len(beginning)])
         missing = [index for index in range(budget.wanted(beginning)) if index not in found]

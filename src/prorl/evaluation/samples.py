@@ -4,6 +4,7 @@ One SQLite file holds one stream: the samples of one model in one role under one
 grows; a sample has one place, (problem, index), and is written once. It draws and judges nothing.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ VERSION = 1
 MAX_SAMPLES = 1 << 20
 """Of a problem: a sample's key is problem * MAX_SAMPLES + index."""
 ENDING = ".sqlite"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _FINISHES: tuple[FinishReason, FinishReason] = ("stop", "length")
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -100,7 +102,10 @@ class SampleStore:
             os.close(self._lock)
             raise UserError(f"{self.path}: another process is sampling into it; wait for it or end it") from None
         except OSError as error:
-            raise explained(error, str(self.path), lambda: "no sample is lost") from None
+            if error.errno in _NO_ROOM:
+                raise explained(error, str(self.path), lambda: "make room and start again to go on") from None
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise UserError(f"{folder}: cannot write samples there ({reason}); choose another folder") from None
         try:
             self._open(stream, problems)
         except BaseException:
@@ -111,20 +116,31 @@ class SampleStore:
         is_new = not self.path.exists() or not self.path.stat().st_size
         try:
             self._database = sqlite3.connect(self.path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from None
+        try:
             if is_new:
                 self._create(stream)
             check_store(self._database, self.path, stream.settings)
+            known = self._known(problems)
             self._database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-            self._numbers = self._register(problems)
+            self._numbers = self._register(problems, known)
         except sqlite3.Error as error:
+            self._database.close()
             raise unusable(self.path, error) from None
+        except BaseException:
+            self._database.close()
+            raise
 
     def _create(self, stream: Stream) -> None:
         settings = stream.settings.replace("'", "''")
         self._database.executescript(f"BEGIN; {_SCHEMA} INSERT INTO stream VALUES ('{settings}'); COMMIT;")
 
-    def _register(self, problems: Mapping[str, str]) -> dict[str, int]:
-        """The number of each problem; new ones are added."""
+    def _known(self, problems: Mapping[str, str]) -> dict[str, int]:
+        """The number of each problem asked before. UserError: the file is damaged, or a problem has changed."""
+        (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise _not_a_store(self.path, found)
         known = {id: (number, digest) for number, id, digest in self._database.execute("SELECT * FROM problem")}
         for id, digest in problems.items():
             if id in known and known[id][1] != digest:
@@ -132,12 +148,16 @@ class SampleStore:
                     f"{self.path}: problem {id} is not the one that its samples answer (its text, answer or template "
                     "has changed); sample into another folder"
                 )
-        first = 1 + max((number for number, _ in known.values()), default=0)
+        return {id: number for id, (number, _) in known.items()}
+
+    def _register(self, problems: Mapping[str, str], known: Mapping[str, int]) -> dict[str, int]:
+        """The number of each problem; new ones are added."""
+        first = 1 + max(known.values(), default=0)
         added = {id: first + place for place, id in enumerate(id for id in problems if id not in known)}
         with _transaction(self._database):
             rows = [(number, id, problems[id]) for id, number in added.items()]
             self._database.executemany("INSERT INTO problem VALUES (?, ?, ?)", rows)
-        return {id: added[id] if id in added else known[id][0] for id in problems}
+        return {id: added[id] if id in added else known[id] for id in problems}
 
     def __enter__(self) -> Self:
         return self
@@ -229,17 +249,25 @@ def check_store(database: sqlite3.Connection, path: Path, settings: str = "") ->
     found = [text for (text,) in database.execute("SELECT settings FROM stream")]
     if len(found) != 1 or (settings and found[0] != settings):
         raise UserError(f"{path}: holds the samples of another model or setting; move it away or name another folder")
-    return dict(json.loads(found[0]))
+    try:
+        return dict(json.loads(found[0]))
+    except (ValueError, TypeError):
+        raise _not_a_store(path, "its settings are not JSON") from None
 
 
 def unusable(path: Path, error: sqlite3.Error) -> UserError | RunFailed:
     """What to raise for what SQLite says of a store."""
-    text, name = str(error), error.sqlite_errorname
+    # Python's own complaints, as of a text that is not UTF-8, have no name.
+    text, name = str(error), vars(error).get("sqlite_errorname", "")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return RunFailed(f"{path}: {text}; what was written is kept: make room and start again to go on")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return UserError(f"{path}: cannot be written ({text}); make its folder writable or name another one")
-    return UserError(f"{path}: not a sample store of prorl, or damaged ({text}); move it away or name another folder")
+    return _not_a_store(path, text)
+
+
+def _not_a_store(path: Path, reason: str) -> UserError:
+    return UserError(f"{path}: not a sample store of prorl, or damaged ({reason}); move it away or name another folder")
 
 
 def problem_digest(parts: Sequence[object]) -> str:
