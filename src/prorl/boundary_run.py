@@ -67,6 +67,9 @@ def write_boundary(parts: Parts, folder: Path, step: int, progress: Callable[[st
     )
     streams = sample(order, lambda text: progress(f"boundary, {text}"))
     result = {"asked": asked(config, seed, step, between), **find(order, streams, Questions(), progress)}
+    for role, model in result["summary"]["settings"]["models"].items():
+        if role != "base":  # relative to the run's folder, which may be moved
+            model["path"] = f"checkpoints/step_{step if role == 'trained' else role}/policy"
     write_findings(result, folder)
     return result
 

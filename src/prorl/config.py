@@ -252,8 +252,8 @@ class Evaluation:
     """The blend whose stagnation resets; empty weighs the domains alike."""
     boundary_samples: int = option(0, low=0, high=100000)
     """Samples a problem of the boundary measurement at the end of the run; 0 for none."""
-    boundary_problems: int = option(20, low=2)
-    """Problems a level of that measurement; levels are chosen on another set of the same size."""
+    boundary_problems: int = option(40, low=2)
+    """Problems a level of that measurement."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

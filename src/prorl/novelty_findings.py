@@ -10,9 +10,9 @@ import numpy as np
 from prorl import models
 from prorl.assembly import make_engine
 from prorl.evaluation.entries import generator
-from prorl.evaluation.likelihood import ResponseLogprob, base_logprobs, summary
+from prorl.evaluation.likelihood import Pair, ResponseLogprob, base_logprobs, summary
 from prorl.evaluation.novelty import corpus_digest, corpus_documents, halves, novelty
-from prorl.evaluation.samples import Sample, Stream, read_samples
+from prorl.evaluation.samples import Sample, Stream, problem_digest, read_samples
 from prorl.evaluation.suffixes import SuffixIndex
 from prorl.laboratory import Order
 from prorl.models import LoadedModel
@@ -24,7 +24,7 @@ OWN = "base"
 UNIT = "token"
 
 Encoded = dict[str, list[tuple[tuple[int, ...], bool]]]
-"""By problem: tokens of a text in the base's tokenizer, and whether the text is a right solution."""
+"""By problem: tokens of a text in the base's tokenizer, without an end token, and whether it is a right solution."""
 
 
 def measure_novelty(
@@ -45,7 +45,7 @@ def measure_novelty(
     else:
         index = _indexed(Path(corpus).expanduser(), order.folder, loaded, progress)
     asked = {
-        role: {id: [tokens for tokens, right in texts if right] for id, texts in odd.items()}
+        role: {id: [tokens for tokens, right in texts if right and tokens] for id, texts in odd.items()}
         for role, (_, odd) in parts.items()
     }
     progress("boundary: comparing texts")
@@ -57,8 +57,7 @@ def measure_novelty(
 
 def _encoded(order: Order, stream: Stream, loaded: LoadedModel) -> Encoded:
     def tokens(sample: Sample) -> tuple[int, ...]:
-        ids = loaded.tokenizer(sample.text, add_special_tokens=False)["input_ids"]
-        return (*ids, loaded.eos_ids[0]) if sample.finish == "stop" else tuple(ids)
+        return tuple(loaded.tokenizer(sample.text, add_special_tokens=False)["input_ids"])
 
     path = order.folder / stream.file_name
     return {
@@ -69,7 +68,8 @@ def _encoded(order: Order, stream: Stream, loaded: LoadedModel) -> Encoded:
 
 def _indexed(corpus: Path, folder: Path, loaded: LoadedModel, progress: Callable[[str], None]) -> SuffixIndex:
     """The index of a corpus, built once for a tokenizer and kept beside the samples."""
-    digest = corpus_digest(corpus, f"{loaded.tokenizer.name_or_path} {len(loaded.tokenizer)}")
+    words = sorted(loaded.tokenizer.get_vocab().items())
+    digest = corpus_digest(corpus, problem_digest([words, repr(loaded.tokenizer.backend_tokenizer.normalizer)]))
     path = folder / f"corpus-{digest[:16]}.index"
     if path.exists():
         return SuffixIndex.load(path, unit=UNIT, digest=digest)
@@ -83,23 +83,32 @@ def _indexed(corpus: Path, folder: Path, loaded: LoadedModel, progress: Callable
     return index
 
 
+def _all_pairs(solutions: Mapping[str, Mapping[str, list[Pair]]]) -> list[Pair]:
+    return [pair for of_role in solutions.values() for texts in of_role.values() for pair in texts]
+
+
 def _likelihood(
     order: Order, loaded: LoadedModel, asked: Mapping[str, Mapping[str, list[tuple[int, ...]]]]
 ) -> dict[str, Any]:
+    """Of each solution with an end token: what the base would have to draw to say it."""
     template = Template(loaded.tokenizer, loaded.eos_ids, order.config.data.system_prompt)
     prompts = {problem.prompt.id: template.encode(problem.prompt) for problem in order.problems}
-    longest = max(map(len, prompts.values()))
+    end = loaded.eos_ids[:1]
+    solutions = {
+        role: {id: [(prompts[id], (*tokens, *end)) for tokens in texts] for id, texts in of_role.items()}
+        for role, of_role in asked.items()
+    }
+    longest = [max(map(len, parts), default=1) for parts in zip(*_all_pairs(solutions), strict=True)] or [1, 1]
     config = replace(
         order.config,
-        data=replace(order.config.data, max_prompt_tokens=longest),
-        rollouts=replace(order.config.rollouts, max_response_tokens=order.sampling.max_tokens + 1),
+        data=replace(order.config.data, max_prompt_tokens=longest[0]),
+        rollouts=replace(order.config.rollouts, max_response_tokens=longest[1]),
     )
     engine = make_engine(loaded, config)
     engine.load_weights(dict(loaded.model.named_parameters()), 0)
     values: dict[str, dict[str, list[ResponseLogprob]]] = {}
-    for role, of_role in asked.items():
-        pairs = [(prompts[id], tokens) for id, texts in of_role.items() for tokens in texts]
-        scored = iter(base_logprobs(engine, pairs))
+    for role, of_role in solutions.items():
+        scored = iter(base_logprobs(engine, [pair for texts in of_role.values() for pair in texts]))
         values[role] = {id: [next(scored) for _ in texts] for id, texts in of_role.items()}
     engine.close()
     return summary(values, num_samples=order.budget.samples, rng=np.random.default_rng(0))

@@ -29,6 +29,7 @@ from prorl.metrics import MetricsWriter, load_wandb, read_jsonl
 from prorl.pool import Filled
 from prorl.recipe import difference, load_run, to_toml
 from prorl.records import Batch, Group, Report
+from prorl.report.environment import record_environment
 from prorl.report.page import write_report
 from prorl.schedule import Decision, Event, ScheduleState
 from prorl.terminal import Progress, described, summary
@@ -209,7 +210,11 @@ class Session:
                 read_jsonl(self.folder / "events.jsonl"),
                 total_steps=self.run.train.steps,
                 boundary=boundary,
-                commands=[f"open {self.folder / 'report.html'}"],
+                commands=[
+                    f"open {self.folder / name}"
+                    for name in ("report.html", "boundary.html")
+                    if name == "report.html" or boundary
+                ],
             )
         )
         return RunResult(self.folder, state.step, "done", self._metrics)
@@ -244,6 +249,7 @@ def open_session(
         if not begun:
             stack.enter_context(_claimed(folder, resume))
         _write_config(folder, run)
+        record_environment(folder, start, parts.loaded.device, parts.loaded.dtype)
         truncate_jsonl(folder / "samples.jsonl", start)
         writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
         stack.enter_context(writer)

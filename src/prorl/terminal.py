@@ -191,7 +191,8 @@ def summary(
         lines += _event_lines(kind, [event for event in events if event["event"] == kind])
     if boundary:
         lines.append(f"{'boundary':<12}{boundary}")
-    names = ("report.html", "metrics.jsonl", "events.jsonl", "boundary.json", "checkpoints", "tensorboard")
+    files = "report.html metrics.jsonl events.jsonl boundary.html boundary.json samples checkpoints tensorboard"
+    names = files.split()
     there = [name for name in names if (run_folder / name).exists()]
     lines.append(f"{'files':<12}{run_folder}{': ' if there else ''}{', '.join(there)}")
     lines += [f"{'next' if number == 0 else '':<12}{command}" for number, command in enumerate(commands)]

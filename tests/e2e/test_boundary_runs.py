@@ -4,16 +4,20 @@ import io
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from prorl.assembly import open_run
-from prorl.boundary_run import _Beside, _load, _Order
+from prorl import models
 from prorl.errors import UserError
+from prorl.evaluation.budget import Budget
+from prorl.evaluation.suites import open_suite
 from prorl.interrupt import Interrupted
+from prorl.laboratory import Order, _Beside, weights_digest
 from prorl.recipe import load_run
+from prorl.records import Sampling
 from prorl.train import train
 from runs import write_recipe
 
@@ -95,16 +99,26 @@ def test_the_base_is_measured_as_the_run_began_whatever_became_of_its_folder(rec
 
 
 def test_waiting_for_the_base_can_be_given_up(recipe, tmp_path):
-    loaded = load_run(str(recipe), ["evaluation.boundary_samples=4096"])
+    (config,) = load_run(str(recipe)).phases
+    order = Order(
+        config=config,
+        problems=open_suite("mini", tasks=["sort"], max_level=2, per_level=2).problems,
+        models={"base": config.model},
+        budget=Budget(4096),
+        sampling=Sampling(max_tokens=9),
+        seed=0,
+        threshold=1.0,
+        folder=tmp_path / "samples",
+    )
     calls = []
 
     def give_up(text):
         calls.append(text)
         raise Interrupted
 
-    with pytest.raises(Interrupted), _Beside(_Order(loaded, 0, ("base",), tmp_path)) as beside:
+    with pytest.raises(Interrupted), _Beside(order) as beside:
         beside.result(give_up)
-    assert calls == ["boundary, the other process"]
+    assert calls == ["the other process"]
 
 
 def test_checkpoints_on_the_way_stay_and_are_measured_too(recipe, tmp_path, monkeypatch):
@@ -129,18 +143,36 @@ def test_checkpoints_on_the_way_stay_and_are_measured_too(recipe, tmp_path, monk
     assert measured(tmp_path / "one")["summary"]["checkpoints"] == [4]
 
 
-def test_a_checkpoint_on_the_way_is_measured_with_its_own_weights(tmp_path):
-    """Log-probs of one text by the base, and by the policies of steps 1 and 2 as their files have them."""
-    recipe, options = write_recipe(tmp_path), ("train.steps=3", "train.boundary_every=1")
-    run(tmp_path / "run", recipe, *options)
-    loaded = load_run(str(recipe), options)
-    with open_run(loaded, tmp_path / "run", print, print) as parts:
-        seen = {}
-        for role in ("base", "1", "2"):
-            _load(parts, role)
-            seen[role] = parts.phase.engine.score([((5, 6), (7, 8))], 1.0)[0]
-        expected = load_file(tmp_path / "run/checkpoints/step_2/policy/model.safetensors")
-        parts.phase.engine.load_weights(expected, version=9)
-        torch.testing.assert_close(seen["2"], parts.phase.engine.score([((5, 6), (7, 8))], 1.0)[0], rtol=0, atol=0)
-    assert not torch.equal(seen["base"], seen["1"])
-    assert not torch.equal(seen["1"], seen["2"])
+def test_every_role_is_measured_with_its_own_weights(tmp_path, alone):
+    """By a digest of the weights as the checkpoints' files have them."""
+    recipe = write_recipe(tmp_path)
+    options = ("train.steps=3", "train.boundary_every=1", "evaluation.boundary_samples=2", "evaluation.every=0")
+    run(tmp_path / "run", recipe, *options, "reset.patience=0", "evaluation.boundary_problems=2")
+    found = measured(tmp_path / "run")["summary"]["settings"]["models"]
+    (config,) = load_run(str(recipe)).phases
+    expected = {"base": config.model}
+    for role, step in (("1", 1), ("2", 2), ("trained", 3)):
+        expected[role] = replace(config.model, path=str(tmp_path / f"run/checkpoints/step_{step}/policy"))
+    digests = {
+        role: weights_digest(dict(models.load(options).model.named_parameters())) for role, options in expected.items()
+    }
+    assert {role: model["hash"] for role, model in found.items()} == digests
+    assert len(set(digests.values())) == 4
+
+
+def test_a_measurement_that_was_given_up_goes_on(recipe, tmp_path, alone):
+    """Interrupted while it samples, after some of the samples are in the store: the rest is drawn, with one outcome."""
+    options = ("train.steps=1", "evaluation.boundary_samples=64", "evaluation.every=0", "reset.patience=0")
+    run(tmp_path / "whole", recipe, *options)
+    out = tmp_path / "run"
+    run(out, recipe, *options)
+    assert measured(out) == measured(tmp_path / "whole")
+    (out / "boundary.json").unlink()
+    (store,) = (out / "samples").glob("trained-*.sqlite")
+    with closing(sqlite3.connect(store)) as database, database:
+        before = dict(database.execute("SELECT key, text FROM sample"))
+        database.execute("DELETE FROM sample WHERE key % 3 = 0")
+    run(out, recipe, *options, resume=True)
+    assert measured(out) == measured(tmp_path / "whole")
+    with closing(sqlite3.connect(store)) as database:
+        assert dict(database.execute("SELECT key, text FROM sample")) == before

@@ -132,6 +132,7 @@ def _role(problems: Sequence[ProblemCounts], analysis: Analysis) -> Role:
         strict=table(samples, correct, analysis.ks),
         tolerant=table(samples, correct, analysis.ks, tolerant - correct),
         values={name: np.array([problem.values[name] for problem in problems]) for name in sorted(names)},
+        is_fixed=not analysis.budget.stop_after,
     )
 
 

@@ -33,6 +33,8 @@ class Role:
     """pass@k of each problem."""
     tolerant: Float[np.ndarray, "P K"]
     values: Mapping[str, Float[np.ndarray, " P"]]
+    is_fixed: bool
+    """Whether every problem has the same number of samples by rule, not by what came out."""
 
     def at(self, places: np.ndarray) -> "Role":
         """The same of some of the problems."""
@@ -43,6 +45,7 @@ class Role:
             self.strict[places],
             self.tolerant[places],
             {name: values[places] for name, values in self.values.items()},
+            self.is_fixed,
         )
 
 
@@ -147,7 +150,7 @@ def _named(bounds: Bounds, ks: Sequence[int]) -> dict[str, list[float]]:
 
 def _over_samples(part: Role, strata: np.ndarray, ks: Sequence[int], alpha: float) -> dict[str, list[float]]:
     """Intervals of the same problems under other samples, where they can be had: a fixed budget and k below it."""
-    if len(np.unique(part.num_samples)) > 1:
+    if not part.is_fixed:
         return {}
     found = {f"pass@{k}": samples_interval(part.num_samples, part.num_correct, k, strata, alpha=alpha) for k in ks}
     return {name: list(bounds) for name, bounds in found.items() if bounds is not None}
@@ -156,7 +159,7 @@ def _over_samples(part: Role, strata: np.ndarray, ks: Sequence[int], alpha: floa
 def _change_over_samples(
     base: Role, trained: Role, strata: np.ndarray, ks: Sequence[int], alpha: float
 ) -> dict[str, list[float]]:
-    if len(np.unique([base.num_samples, trained.num_samples])) > 1:
+    if not base.is_fixed:
         return {}
     pairs = ((base.num_samples, base.num_correct), (trained.num_samples, trained.num_correct))
     found = {f"pass@{k}": samples_change_interval(*pairs, k, strata, alpha=alpha) for k in ks}
@@ -164,10 +167,9 @@ def _change_over_samples(
 
 
 def _mean(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """The mean over strata of their means, of the leading axis."""
-    present, place = np.unique(strata, return_inverse=True)
-    weights = 1.0 / (np.bincount(place)[place] * len(present))
-    return np.tensordot(weights, values, axes=(0, 0))
+    """The mean over strata of their means, of the leading axis; of equal values exactly that value."""
+    means: np.ndarray = np.stack([values[strata == stratum].mean(axis=0) for stratum in np.unique(strata)]).mean(axis=0)
+    return means
 
 
 def _means(part: Role, strata: np.ndarray, ks: Sequence[int], chance: float) -> dict[str, float]:
@@ -177,7 +179,7 @@ def _means(part: Role, strata: np.ndarray, ks: Sequence[int], chance: float) -> 
     if chance > 0:
         guessable = [k for k in ks if chance_at_k(chance, k) < 0.999]
         found |= {f"corrected/pass@{k}": chance_corrected(found[f"pass@{k}"], chance, k) for k in guessable}
-    if len(np.unique(part.num_samples)) == 1:
+    if part.is_fixed:
         pairs = list(zip(part.num_samples.tolist(), part.num_correct.tolist(), strict=True))
         known = {pair: [all_at_k(*pair, k) for k in ks] for pair in set(pairs)}
         every = _mean(np.array([known[pair] for pair in pairs]), strata)

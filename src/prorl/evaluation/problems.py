@@ -14,32 +14,23 @@ from prorl.seeds import stream_seed
 _MAX_TRIES = 500
 
 
-def held_out(
-    sources: tuple[Source, ...],
-    per_level: int,
-    purpose: str,
-    *,
-    part: int = 0,
-    parts: int = 1,
-    from_end: bool = False,
-) -> list[Prompt]:
+def held_out(sources: tuple[Source, ...], per_level: int, purpose: str, *, from_end: bool = False) -> list[Prompt]:
     """`per_level` problems of each level of the sources, or as many different ones as the level has.
 
     Generated problems depend on `purpose` and level only, rows of a file are taken in the file's order, or from its end
-    backwards. `parts` deals them out, every `parts`-th one beginning with number `part`, so that the parts of a
-    measurement share none.
+    backwards.
     """
     problems: list[Prompt] = []
     for source in sources:
         if source.source in SUITES:
             for task, level in suites.levels(source):
-                problems += _generated(source, task, level, per_level * parts, purpose)[part::parts]
+                problems += _generated(source, task, level, per_level, purpose)
         else:
             by_level: dict[tuple[str, str, int], list[Prompt]] = defaultdict(list)
             for row in read_rows(source):
                 by_level[row.domain, row.task, row.level].append(row)
             order = -1 if from_end else 1
-            problems += [row for rows in by_level.values() for row in rows[::order][part::parts][:per_level]]
+            problems += [row for rows in by_level.values() for row in rows[::order][:per_level]]
     return problems
 
 

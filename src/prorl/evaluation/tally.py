@@ -18,6 +18,7 @@ from prorl.seeds import stream_seed
 WELL_FORMED = ("correct", "partial", "wrong")
 MAJORITIES = (8, 64)
 """k of majority@k, where there are as many samples."""
+MAJORITY_DRAWS = 50
 ROUNDING = 1e-9
 
 
@@ -71,7 +72,7 @@ def _values(id: str, samples: Sequence[Sample], right: Sequence[bool]) -> dict[s
         "mean_tokens": fmean(sample.num_tokens for sample in samples),
         "distinct_texts": float(distinct_texts([texts], num_samples)[0]),
         "answer_entropy": float(answer_entropy(classes)[0]),
-        **{f"majority@{k}": majority_at_k(names, right, k, rng) for k in MAJORITIES if k <= num_samples},
+        **{f"majority@{k}": majority_at_k(names, right, k, rng, MAJORITY_DRAWS) for k in MAJORITIES if k <= num_samples},
     }
 
 

@@ -1,12 +1,9 @@
 """Answers to held-out problems: streams of their own, truncation, and the counts that both measurements make."""
 
-from dataclasses import replace
-
 import pytest
 
 from prorl.config import Config, Data, Evaluation, Rollouts, Source
-from prorl.evaluation import measure
-from prorl.evaluation.measure import Problem, boundary_problems, boundary_result, count_answers, validate
+from prorl.evaluation.measure import validate
 from prorl.evaluation.problems import validation_problems
 from prorl.evaluation.sampling import answer
 from prorl.judging import Judge
@@ -116,81 +113,6 @@ def test_validations_of_one_run_use_the_same_streams(grade):
         validate(make_problems(2), engine, template(), grade, config, seed=7)
         requests.append(engine.requests)
     assert requests[0] == requests[1]
-
-
-def test_counts_of_both_readings_by_hand(pools):
-    """Strict: `1` alone is right. Tolerant: what begins with 1. The verifiers here call nothing unparsable."""
-    config = make_config(boundary_samples=4)
-    problems = [
-        Problem(prompt, fold, "suite", trained)
-        for prompt, fold, trained in zip(make_problems(2), ("select", "report"), (True, False), strict=True)
-    ]
-    script = [["1", "1x", "0", "1~"], ["0", "0", "h", "1"]]
-    engine = ScriptedEngine(lambda key, index: script[key][index])
-    first, second = count_answers(problems, engine, template(), pools, config, seed=0, role="base")
-    assert (first.num_samples, first.num_correct, first.num_correct_tolerant, first.num_well_formed) == (4, 1, 2, 3)
-    assert (second.num_samples, second.num_correct, second.num_correct_tolerant) == (4, 1, 1)
-    assert (first.prompt_id, first.family, first.fold, first.suite, first.trained_on) == (
-        "p0",
-        "t",
-        "select",
-        "suite",
-        True,
-    )
-    assert (second.fold, second.trained_on) == ("report", False)
-    assert {request.sampling for request in engine.requests} == {Sampling(1.0, 1.0, 9)}
-
-
-def test_a_model_against_itself_is_asked_the_same_under_other_streams_and_compared(pools):
-    """The base says 1 to every second sample, the trained model to all: 2 of 4 against 4 of 4 on each problem."""
-    config = make_config(boundary_samples=4, boundary_problems=2)
-    problems = [replace(p, prompt=replace(p.prompt, domain="d")) for p in boundary_problems(config)]
-    assert len(problems) == 4  # a level, two folds of two
-    engines = {
-        "base": ScriptedEngine(lambda key, index: "10"[index % 2]),
-        "trained": ScriptedEngine(lambda key, index: "1"),
-    }
-    counts = {
-        role: count_answers(problems, engine, template(), pools, config, seed=3, role=role)
-        for role, engine in engines.items()
-    }
-    assert [c.num_correct for c in counts["base"]] == [2] * 4
-    assert [c.num_correct for c in counts["trained"]] == [4] * 4
-    base, trained = (engines[role].requests for role in engines)
-    assert [r.tokens for r in base] == [r.tokens for r in trained]
-    assert not {s for r in base for s in r.seeds} & {s for r in trained for s in r.seeds}
-    result = boundary_result(config, {**counts, "40": counts["base"]}, seed=3)
-    assert result["summary"]["settings"] == {
-        "samples": 4,
-        "problems_per_level_and_fold": 2,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "max_response_tokens": 9,
-        "seed": 3,
-        "verifier_errors": 0,
-    }
-    assert result["summary"]["checkpoints"] == [40]
-    (level,) = result["levels"]
-    assert (level["checkpoints"], level["base"]["pass@1"], level["trained"]["pass@1"]) == (
-        {"40": level["base"]},
-        0.5,
-        1,
-    )
-
-
-def test_many_problems_are_measured_a_part_at_a_time_with_the_same_outcome(pools, monkeypatch):
-    config = make_config(boundary_samples=4, boundary_problems=2)
-    problems = [replace(p, prompt=replace(p.prompt, domain="d")) for p in boundary_problems(config)]
-
-    def count(role="x"):
-        engine = ScriptedEngine(lambda key, index: "10"[index % 2])
-        return count_answers(problems, engine, template(), pools, config, seed=3, role=role), engine.requests
-
-    whole, of_whole = count()
-    monkeypatch.setattr(measure, "PROBLEMS_AT_ONCE", 3)
-    parts, of_parts = count()
-    assert parts == whole
-    assert [request.seeds for request in of_parts] == [request.seeds for request in of_whole]
 
 
 def test_validation_and_boundary_problems_of_a_run_are_those_of_its_levels():

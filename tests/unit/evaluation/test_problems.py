@@ -50,15 +50,10 @@ def test_so_many_of_each_level_all_different():
 
 
 def test_a_level_with_few_problems_gives_each_once():
-    """`acro` at level 1 has 40 different problems; two folds of 15 leave ten, two of 30 have 20 each."""
+    """`acro` at level 1 has 40 different problems."""
     level = Source(source="mini", tasks=("acro",), max_level=1)
     problems = held_out((level,), 400, "validation")
     assert len(problems) == len({problem.text for problem in problems}) == 40
-    sizes = {
-        count: [len(held_out((level,), count, "boundary", part=part, parts=2)) for part in range(2)]
-        for count in (15, 20, 30)
-    }
-    assert sizes == {15: [15, 15], 20: [20, 20], 30: [20, 20]}
 
 
 def test_another_purpose_draws_other_problems():
@@ -71,17 +66,6 @@ def test_the_sources_domain_is_the_problems():
     assert {p.domain for p in held_out((MINI,), 1, "x")} == {"logic", "instruction"}
 
 
-@pytest.mark.parametrize("kind", ["mini", "file"])
-@pytest.mark.parametrize("parts", [2, 3])
-def test_parts_of_a_measurement_share_no_problem(tmp_path, kind, parts):
-    """Levels 1 of `sort` and `acro` have few problems: drawn by chance alone, parts of 13 would share some."""
-    source = MINI if kind == "mini" else write_rows(tmp_path / "rows.jsonl", 200)
-    texts = [{p.text for p in held_out((source,), 13, "boundary", part=part, parts=parts)} for part in range(parts)]
-    levels = 6 if kind == "mini" else 4
-    assert [len(part) for part in texts] == [13 * levels] * parts
-    assert len(set().union(*texts)) == 13 * levels * parts
-
-
 def test_rows_of_a_file_are_taken_in_order_by_task_and_level(tmp_path):
     """Levels alternate along the file: level 1 has rows 0, 2, 4, 6."""
     source = write_rows(tmp_path / "rows.jsonl")
@@ -91,7 +75,7 @@ def test_rows_of_a_file_are_taken_in_order_by_task_and_level(tmp_path):
         *("s1", "s3", "s5"),
         *("t1", "t3", "t5"),
     ]
-    assert ids(held_out((source,), 2, "x", part=1, parts=2)) == ["s2", "s6", "t2", "t6", "s3", "t3"]
+    assert ids(held_out((source,), 2, "x", from_end=True)) == ["s6", "s4", "t6", "t4", "s5", "s3", "t5", "t3"]
 
 
 def test_validation_takes_the_evaluation_sources_or_else_those_of_training(tmp_path):
@@ -103,13 +87,10 @@ def test_validation_takes_the_evaluation_sources_or_else_those_of_training(tmp_p
     }
 
 
-def test_folds_of_the_boundary_are_disjoint_and_say_what_was_trained_on(tmp_path):
+def test_the_boundary_says_what_was_trained_on(tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", 100)
     hard = Source(source="mini_hard", tasks=("sort",))
     problems = boundary_problems(make_config(rows, MINI, evaluation=[rows, MINI, hard], boundary_problems=15))
-    folds = {fold: {p.prompt.text for p in problems if p.fold == fold} for fold in ("select", "report")}
-    assert not folds["select"] & folds["report"]
-    counts = Counter((p.fold, p.prompt.task, p.prompt.level) for p in problems)
-    assert set(counts.values()) == {15}
+    assert set(Counter((p.prompt.task, p.prompt.level) for p in problems).values()) == {15}
+    assert len({p.prompt.id for p in problems}) == len({p.prompt.text for p in problems}) == len(problems)
     assert {p.suite: p.trained_on for p in problems} == {rows.source: True, "mini": True, "mini_hard": False}
-    assert {p.suite for p in problems if p.fold == "report"} == {rows.source, "mini", "mini_hard"}
