@@ -117,6 +117,9 @@ def test_curves_are_long(measured):
     assert chosen[["sample_low", "sample_high"]].values.tolist()[0] == level["sample_interval"]["base"]["pass@1"]
     assert chosen["sample_low"].isna().tolist() == [False, True]  # k is n: no such interval
     assert frame.query("scope == 'all'")["level"].isna().all()
+    # The checkpoint has 0 and 2 of 2 right: one problem in two, at either k.
+    way = frame.query("name == 'add/1' and role == '50' and reading == 'strict'")
+    assert list(way["value"]) == [0.5, 0.5]
     tolerant = frame.query("name == 'add/1' and role == 'base' and reading == 'tolerant' and k == 1")
     assert list(tolerant["value"]) == [0.75]
 
