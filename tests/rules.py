@@ -26,7 +26,7 @@ LAYERS = tuple(
         "judging",
         "pool checkpoint schedule",
         "evaluation report planning datasets",
-        "assembly",
+        "assembly frames",
         "laboratory",
         "novelty_findings",
         "findings",

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prorl.assembly import make_verifiers
 from prorl.durable import replace_file
 from prorl.evaluation.audit import Audit, audit
-from prorl.evaluation.boundary import Analysis, boundary, powers_of_two
+from prorl.evaluation.boundary import Analysis, LevelKey, boundary, powers_of_two
 from prorl.evaluation.samples import Stream
 from prorl.evaluation.tally import answered, tally
 from prorl.evaluation.verdicts import MARGIN
@@ -26,6 +26,8 @@ class Questions:
     novelty: str = ""
     """`base`, a corpus to compare texts with, or empty for no such measurement."""
     margin: float = MARGIN
+    guessed: Mapping[LevelKey, float] = field(default_factory=dict)
+    """Measured rate of guessing where it is known from another setting; an audit measures it."""
 
 
 def find(
@@ -37,9 +39,10 @@ def find(
         progress(f"boundary: counting the samples of {role}")
         counts[role] = tally(order.problems, order.folder / stream.file_name, order.budget, order.threshold)
     audited = _audit(order, streams, progress) if questions.audit else Audit({}, {})
-    guessed = {
+    measured = {
         level: max(rate for role, rate in rates.items() if role != "of") for level, rates in audited.levels.items()
     }
+    guessed = {**questions.guessed, **measured}
     analysis = Analysis(
         budget=order.budget, ks=powers_of_two(order.budget.samples), margin=questions.margin, guessed=guessed
     )

@@ -61,9 +61,9 @@ SETTINGS: dict[str, Callable[[Order, Protocol, Progress], dict[str, Order]]] = {
 
 
 def measure_also(
-    names: Sequence[str], order: Order, protocol: Protocol, margin: float, progress: Progress
+    names: Sequence[str], order: Order, protocol: Protocol, questions: Questions, progress: Progress
 ) -> list[dict[str, Any]]:
-    """The entries of `other_settings` in `boundary.json`, sampled into the same folder."""
+    """The entries of `other_settings` in `boundary.json`, sampled into the same folder; `questions` of each of them."""
     found = []
     for name in names:
         orders = SETTINGS[name](order, protocol, lambda text, at=name: progress(f"{at}: {text}"))  # type: ignore[misc]
@@ -71,7 +71,7 @@ def measure_also(
         for part in orders.values():
             streams |= sample(part, lambda text, at=name: progress(f"{at}: {text}"))  # type: ignore[misc]
         both = replace(order, models={role: order.models[role] for role in orders})
-        result = find(both, streams, Questions(audit=False, margin=margin), progress)
+        result = find(both, streams, questions, progress)
         settings = {role: _sampled(part) for role, part in orders.items()}
         verdicts = result["summary"]["verdicts"]
         found.append(

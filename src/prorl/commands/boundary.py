@@ -74,7 +74,9 @@ def _measured(
 ) -> dict[str, Any]:
     result = find(order, sample(order, status), questions, status)
     if also:
-        result["other_settings"] = measure_also(also, order, protocol, questions.margin, status)
+        guessed = {(level["domain"], level["family"], level["level"]): level["chance"] for level in result["levels"]}
+        same = Questions(audit=False, margin=questions.margin, guessed=guessed)
+        result["other_settings"] = measure_also(also, order, protocol, same, status)
     return result
 
 
@@ -87,7 +89,7 @@ def _questions(arguments: argparse.Namespace) -> Questions:
             raise UserError(
                 f"--novelty {arguments.novelty}: no such file or folder; or `base` for the base's own samples"
             )
-        if next(corpus_documents(corpus, lambda text: [ord(text[0])] if text else []), None) is None:
+        if not any(corpus_documents(corpus, lambda text: [len(text)] if text.strip() else [])):
             raise UserError(f"--novelty {arguments.novelty}: no text in it; name another corpus")
     return Questions(audit=not arguments.no_audit, novelty=arguments.novelty, margin=arguments.margin)
 

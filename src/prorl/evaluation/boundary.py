@@ -279,15 +279,13 @@ def _correlation(levels: Sequence[Mapping[str, Any]], k: int, alpha: float) -> d
 def _generalisation(levels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the levels that were trained on and over the others."""
     found = {}
+    names = [name for name in levels[0]["base"] if name.startswith(("pass@", "tolerant/"))]
     for name, wanted in (("trained_on", True), ("not_trained_on", False)):
         chosen = [level for level in levels if level["trained_on"] is wanted]
         if chosen:
             found[name] = {
                 "num_levels": len(chosen),
-                **{
-                    role: {key: fmean(x[role][key] for x in chosen) for key in chosen[0][role] if "pass@" in key}
-                    for role in ("base", "trained")
-                },
+                **{role: {key: fmean(x[role][key] for x in chosen) for key in names} for role in ("base", "trained")},
             }
     return found
 

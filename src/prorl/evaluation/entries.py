@@ -11,7 +11,7 @@ from prorl.evaluation.estimators import all_at_k, chance_at_k, chance_corrected,
 from prorl.evaluation.intervals import mean_interval, samples_change_interval, samples_interval, stratified_interval
 from prorl.evaluation.regimes import regime
 from prorl.evaluation.solved import solved_sets
-from prorl.evaluation.testing import guess_test, swap_test
+from prorl.evaluation.testing import guess_test, mcnemar, swap_test
 from prorl.evaluation.verdicts import Change
 from prorl.seeds import stream_seed
 
@@ -189,7 +189,8 @@ def _means(part: Role, strata: np.ndarray, ks: Sequence[int], chance: float) -> 
 
 def _solved(base_n: np.ndarray, base_c: np.ndarray, trained_n: np.ndarray, trained_c: np.ndarray) -> dict[str, Any]:
     sets = asdict(solved_sets(base_n, base_c, trained_n, trained_c))
-    return {name: value for name, value in sets.items() if value is not None}
+    found = {name: value for name, value in sets.items() if value is not None}
+    return {**found, "mcnemar": mcnemar(found["trained_only"], found["base_only"])}
 
 
 def _distribution(part: Role, k: int) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def _values(id: str, samples: Sequence[Sample], right: Sequence[bool]) -> dict[s
     formed = [sample.strict_outcome in WELL_FORMED for sample in samples]
     classes = answer_classes([texts], [[sample.answer for sample in samples]], [formed], num_samples)
     names = ["" if number == NO_ANSWER else str(number) for number in classes[0]]
+    ks = [k for k in MAJORITIES if k <= num_samples]
     rng = np.random.default_rng(stream_seed("majority", id) & (2**63 - 1))
     return {
         "mean_score": fmean(sample.strict for sample in samples),
@@ -72,7 +73,7 @@ def _values(id: str, samples: Sequence[Sample], right: Sequence[bool]) -> dict[s
         "mean_tokens": fmean(sample.num_tokens for sample in samples),
         "distinct_texts": float(distinct_texts([texts], num_samples)[0]),
         "answer_entropy": float(answer_entropy(classes)[0]),
-        **{f"majority@{k}": majority_at_k(names, right, k, rng, MAJORITY_DRAWS) for k in MAJORITIES if k <= num_samples},
+        **{f"majority@{k}": majority_at_k(names, right, k, rng, MAJORITY_DRAWS) for k in ks},
     }
 
 

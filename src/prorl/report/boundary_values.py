@@ -56,8 +56,8 @@ def span(entry: object, *path: str) -> Span | None:
 
 
 def number(entry: Entry, role: str, name: str) -> float | None:
-    """What was measured of a role, which is `base`, `trained`, or the step of a checkpoint."""
-    return value(entry, role, name) if role in MODELS else value(entry, "checkpoints", role, name)
+    """What was measured of a role, which is `base`, `trained`, `model`, or the step of a checkpoint."""
+    return value(entry, "checkpoints", role, name) if role.isdigit() else value(entry, role, name)
 
 
 def interval(entry: Entry, role: str, name: str) -> Span | None:

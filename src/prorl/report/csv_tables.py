@@ -11,7 +11,6 @@ from pathlib import Path
 
 from prorl.durable import replace_file
 from prorl.report.boundary_values import (
-    MODELS,
     Entry,
     by_family,
     checkpoints_of,
@@ -76,8 +75,19 @@ def _cell(cell: object) -> str | int | float:
 
 
 def _levels(result: Entry) -> Iterator[Row]:
-    names = ["pass@1", f"pass@{top_k(result)}"]
-    yield ["name", *FACTS, "verdict", "opened", "reason", *_measured_head(names), "p", "q", "crossing_k", "crossing"]
+    names, roles = ["pass@1", f"pass@{top_k(result)}"], _ends_of_run(result)
+    yield [
+        "name",
+        *FACTS,
+        "verdict",
+        "opened",
+        "reason",
+        *_measured_head(names, roles),
+        "p",
+        "q",
+        "crossing_k",
+        "crossing",
+    ]
     for levels in by_family(items(result, "levels")).values():
         for level in levels:
             test = part(level, "test", f"pass@{top_k(result, level)}")
@@ -85,7 +95,7 @@ def _levels(result: Entry) -> Iterator[Row]:
                 name_of(level),
                 *(level.get(fact) for fact in FACTS),
                 *(level.get(name) for name in ("verdict", "opened", "reason")),
-                *_measured(level, names),
+                *_measured(level, names, roles),
                 value(test, "p"),
                 value(test, "q"),
                 *_crossing(level),
@@ -93,36 +103,46 @@ def _levels(result: Entry) -> Iterator[Row]:
 
 
 def _groups(result: Entry) -> Iterator[Row]:
-    names = ["pass@1", f"pass@{top_k(result)}"]
-    yield [*GROUP_FACTS, *_measured_head(names), "crossing_k", "crossing", "regime", "regime_reason"]
+    names, roles = ["pass@1", f"pass@{top_k(result)}"], _ends_of_run(result)
+    yield [*GROUP_FACTS, *_measured_head(names, roles), "crossing_k", "crossing", "regime", "regime_reason"]
     for scope in SCOPES:
         for entry in groups_of(result, scope):
             regime = part(entry, "regime")
             yield [
                 *(entry.get(fact) for fact in GROUP_FACTS),
-                *_measured(entry, names),
+                *_measured(entry, names, roles),
                 *_crossing(entry),
                 regime.get("verdict"),
                 regime.get("reason"),
             ]
 
 
-def _measured_head(names: Sequence[str]) -> list[str]:
+def _roles(result: Entry) -> tuple[str, ...]:
+    """Those measured, in order; `model` alone where it is not compared with another."""
+    named = part(result, "summary").get("roles")
+    return tuple(map(str, named)) if isinstance(named, list) else ("base", *checkpoints_of(result), "trained")
+
+
+def _ends_of_run(result: Entry) -> tuple[str, ...]:
+    return tuple(role for role in _roles(result) if not role.isdigit())
+
+
+def _measured_head(names: Sequence[str], roles: Sequence[str]) -> list[str]:
     head = []
     for name in names:
-        for role in MODELS:
+        for role in roles:
             head += [f"{role}/{name}", f"{role}/{name}/low", f"{role}/{name}/high", f"{role}/tolerant/{name}"]
         head += [f"change/{name}/low", f"change/{name}/high"]
-    return head + [f"{role}/{share}" for share in SHARES for role in MODELS]
+    return head + [f"{role}/{share}" for share in SHARES for role in roles]
 
 
-def _measured(entry: Entry, names: Sequence[str]) -> list[Cell]:
+def _measured(entry: Entry, names: Sequence[str], roles: Sequence[str]) -> list[Cell]:
     cells: list[Cell] = []
     for name in names:
-        for role in MODELS:
+        for role in roles:
             cells += [number(entry, role, name), *_ends(entry, role, name), number(entry, role, f"tolerant/{name}")]
         cells += _ends(entry, "change", name)
-    return cells + [number(entry, role, share) for share in SHARES for role in MODELS]
+    return cells + [number(entry, role, share) for share in SHARES for role in roles]
 
 
 def _ends(entry: Entry, role: str, name: str) -> Sequence[Cell]:
@@ -140,7 +160,7 @@ def _curves(result: Entry) -> Iterator[Row]:
     yield [*place, "role", "k", "reading", "value", "low", "high", "sample_low", "sample_high"]
     entries = [(scope, entry) for scope in SCOPES for entry in groups_of(result, scope)]
     entries += [("level", level) for levels in by_family(items(result, "levels")).values() for level in levels]
-    roles = ("base", *checkpoints_of(result), "trained")
+    roles = _roles(result)
     for scope, entry in entries:
         facts = [scope, name_of(entry), entry.get("domain"), entry.get("family"), entry.get("level")]
         for role in roles:
@@ -156,7 +176,7 @@ def _curves(result: Entry) -> Iterator[Row]:
 def _problems(result: Entry) -> Iterator[Row]:
     """One row a problem and role: samples, those right, and those right in the tolerant reading."""
     yield ["id", "domain", "family", "level", "role", "samples", "correct", "correct_tolerant"]
-    roles = ("base", *checkpoints_of(result), "trained")
+    roles = _roles(result)
     for problem in items(result, "problems"):
         for role in roles:
             counts = part(problem, role)

@@ -3,8 +3,6 @@
 import json
 from collections import Counter
 
-import pytest
-
 from prorl.config import Config, Data, Evaluation, Source
 from prorl.evaluation.measure import boundary_problems
 from prorl.evaluation.problems import held_out, validation_problems
