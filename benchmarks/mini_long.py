@@ -154,7 +154,7 @@ def verdicts(result: Mapping[str, Any]) -> str:
     """How many levels got which verdict, and the names of those that expanded or lost."""
     kinds = [level["verdict"] for level in result["levels"]]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(sorted(kinds)))
-    return f"{counts}; lost: {', '.join(result['summary']['lost_levels']) or 'none'}"
+    return f"{counts}; diminished: {', '.join(result['summary']['verdicts']['diminished']) or 'none'}"
 
 
 def level_line(level: Mapping[str, Any]) -> str:

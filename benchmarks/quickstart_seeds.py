@@ -2,8 +2,8 @@
 
     python benchmarks/quickstart_seeds.py --seeds 0 1 2 --out runs/seeds
 
-For each seed the wall time, the resets, the levels that the base does not solve in 128 tries and the trained model
-does, and beside them the levels that lost pass@128. A run that is in its folder already is read, not repeated.
+For each seed the wall time, the resets, the means over levels with their intervals, the verdicts, the levels that were
+opened (the base does not solve them in 128 samples, the trained model mostly does in one) and those that diminished. A run that is in its folder already is read, not repeated.
 """
 
 import json
@@ -36,9 +36,32 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
         "resets": [(event["step"], event["trigger"]) for event in events if event["event"] == "reset"],
         "validation": {"first": validations[0], "best": max(validations), "last": validations[-1]},
         "entropy": {"first": steps[0]["entropy"], "last": steps[-1]["entropy"]},
-        "summary": boundary["summary"],
-        "levels": {f"{level['family']}/{level['level']}": level for level in boundary["levels"]},
+        "summary": {name: boundary["summary"][name] for name in ("expanded_levels", "expanded_families", "verdicts")},
+        "all": {name: boundary["groups"][0][name] for name in ("base", "trained", "solved")}
+        | {"change": boundary["groups"][0]["interval"]["change"]},
+        "levels": {level["name"]: short(level) for level in boundary["levels"]},
     }
+
+
+def short(level: dict[str, Any]) -> dict[str, Any]:
+    """Of a level what the table shows."""
+    names = ("pass@1", "pass@128", "tolerant/pass@128")
+    numbers = {role: {name: level[role][name] for name in names} for role in ("base", "trained")}
+    return {**numbers, "change": level["interval"]["change"]["pass@128"], "verdict": level["verdict"], "k": level["k"]}
+
+
+def moved(run: dict[str, Any], name: str) -> str:
+    """`base -> trained (interval of the change)`."""
+    everything = run["all"]
+    low, high = everything["change"][name]
+    return f"{everything['base'][name]:.3f} -> {everything['trained'][name]:.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def alone(run: dict[str, Any]) -> str:
+    """Problems that one model alone solves, and how many luck would give each."""
+    solved = run["all"]["solved"]
+    lucky = f"{solved['expected_trained_only']:.0f} / {solved['expected_base_only']:.0f}"
+    return f"{solved['trained_only']} / {solved['base_only']} ({lucky})"
 
 
 def cell(run: dict[str, Any], name: str) -> str:
@@ -67,14 +90,19 @@ def markdown(runs: list[dict[str, Any]]) -> str:
         "validation first / best / last",
         [" / ".join(f"{run['validation'][key]:.3f}" for key in ("first", "best", "last")) for run in runs],
     )
-    row("expanded levels", [str(len(run["summary"]["expanded_levels"])) for run in runs])
+    row("pass@1, mean over levels (95 % of the change)", [moved(run, "pass@1") for run in runs])
+    row("pass@128", [moved(run, "pass@128") for run in runs])
+    row("solved by trained only / base only (by luck)", [alone(run) for run in runs])
+    for verdict in runs[0]["summary"]["verdicts"]:
+        row(f"levels {verdict}", [str(len(run["summary"]["verdicts"][verdict])) for run in runs])
+    row("of the expanded, opened from nothing", [str(len(run["summary"]["expanded_levels"])) for run in runs])
     row("families with one", [", ".join(run["summary"]["expanded_families"]) for run in runs])
-    row("levels that lost pass@128", [", ".join(run["summary"]["lost_levels"]) or "none" for run in runs])
+    row("diminished", [", ".join(run["summary"]["verdicts"]["diminished"]) or "none" for run in runs])
     names = list(dict.fromkeys(name for run in runs for name in run["summary"]["expanded_levels"]))
     order = list(runs[0]["levels"])
     for name in sorted(names, key=order.index):
         row(name, [cell(run, name) for run in runs])
-    legend = "A level's cell: base pass@128 (read tolerantly) -> trained pass@1 / pass@128, in percent; bold: expanded."
+    legend = "A level's cell: base pass@128 (read tolerantly) -> trained pass@1 / pass@128, in percent; bold: opened."
     return "\n".join([*lines, "", legend])
 
 
