@@ -126,13 +126,13 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
         data=replace(config.data, max_prompt_tokens=longest),
         rollouts=replace(config.rollouts, max_response_tokens=order.sampling.max_tokens),
     )
+    engine = make_engine(loaded, config)
+    engine.load_weights(weights, 0)
     with (
         make_verifiers(config, prompts, "strict") as strict,
         make_verifiers(config, prompts, "tolerant") as tolerant,
         SampleStore(order.folder, stream, digests(prompts, tokens)) as store,  # last: what is refused leaves no file
     ):
-        engine = make_engine(loaded, config)
-        engine.load_weights(weights, 0)
         judge = Judge(engine, template, [strict, tolerant])
         draw(
             prompts,

@@ -1,7 +1,8 @@
 """Stage 7: draws what a measurement still lacks of one model's samples, and puts it into the store.
 
 Whatever was interrupted, and wherever, a second call draws the rest and no sample twice: a sample is a function of its
-seed, which is made of run seed, role, problem and index.
+seed, which is made of run seed, role, problem and index. What is sampled beside it moves its log-probability by the
+rounding of float32, and its text only where a draw falls that close to the border between two tokens.
 """
 
 import time

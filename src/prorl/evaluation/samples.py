@@ -263,6 +263,10 @@ def unusable(path: Path, error: sqlite3.Error) -> UserError | RunFailed:
         return RunFailed(f"{path}: {text}; what was written is kept: make room and start again to go on")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return UserError(f"{path}: cannot be written ({text}); make its folder writable or name another one")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return UserError(
+            f"{path}: another program is reading or writing it ({text}); close it and start again to go on"
+        )
     return _not_a_store(path, text)
 
 
