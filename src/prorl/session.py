@@ -318,10 +318,9 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _opening(parts: Parts, folder: Path) -> str:
-    loaded = parts.loaded
-    size = sum(parameter.numel() for parameter in loaded.model.parameters())
-    threads = f", {torch.get_num_threads()} threads" if loaded.device.type == "cpu" else ""
-    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {loaded.device}{threads}, into {folder}"
+    size, device = sum(value.numel() for value in parts.loaded.model.parameters()), parts.loaded.device
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {device}{threads}, into {folder}"
 
 
 def _last_good(checkpoints: Checkpoints) -> str:
