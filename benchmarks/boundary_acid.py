@@ -125,16 +125,14 @@ def markdown(cases: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {found['name']} | {len(found['levels'])} | {counts} | {len(found['opened'])} | {scores} |")
     lines += [
         "",
-        "| guesser | level | chance | trained pass@1 | p of equal models | verdict |",
-        "|---|---|--:|--:|--:|---|",
+        "| guesser better than its chance | level | chance | trained pass@1 | verdict |",
+        "|---|---|--:|--:|---|",
     ]
     for found in cases:
         for level in found["levels"]:
             if found["name"].startswith("guess") and level["trained"]["pass@1"] > level["chance"]:
-                share, p = f"{level['trained']['pass@1']:.4f}", f"{level['test']['pass@1']['p']:.3g}"
-                lines.append(
-                    f"| {found['name']} | {level['name']} | {level['chance']:.4f} | {share} | {p} | {level['verdict']} |"
-                )
+                shares = f"{level['chance']:.4f} | {level['trained']['pass@1']:.4f}"
+                lines.append(f"| {found['name']} | {level['name']} | {shares} | {level['verdict']} |")
     called = [(found["name"], found["verdicts"]["expanded"]) for found in cases if found["verdicts"]["expanded"]]
     return "\n".join([*lines, "", *(f"Expanded in {name}: {', '.join(names)}" for name, names in called)])
 

@@ -246,8 +246,11 @@ def coverage(
             table = _columns(counts.tables(ks))
             tables.append(table)
             truths.append(np.concatenate([*exact[truth.name], exact[truth.name][1] - exact[truth.name][0]]))
-            _add(hits, "level", _of_mean(table, rng), truths[-1])
-            _add_samples(hits, counts, rates, ks[:2])
+            of_mean, of_samples = _of_mean(table, rng), _of_samples(counts, ks[:2])
+            exact_samples = _exact_samples(rates, ks[:2])
+            for ending in ("", f": {truth.name}"):
+                _add(hits, f"level{ending}", of_mean, truths[-1])
+                _add(hits, f"samples{ending}", of_samples, exact_samples)
         for name, size in (("family", FAMILY), ("all", num_levels)):
             for start in range(0, num_levels, size):
                 inside = np.concatenate(tables[start : start + size])
@@ -256,7 +259,7 @@ def coverage(
     names = [f"{what} pass@{k}" for what in ("base", "trained", "change") for k in ks]
     found = {}
     for scope, of_scope in hits.items():
-        columns = [name for name in names if not (scope == "samples" and name.endswith(f"@{samples}"))]
+        columns = [name for name in names if not (scope.startswith("samples") and name.endswith(f"@{samples}"))]
         shares = np.concatenate(of_scope).mean(axis=0)
         found[scope] = {"intervals": float(sum(map(len, of_scope))), **dict(zip(columns, shares.tolist(), strict=True))}
     return found
@@ -282,18 +285,21 @@ def _add(
     hits[scope].append(((low - 1e-9 <= truth) & (truth <= high + 1e-9))[None, :])
 
 
-def _add_samples(
-    hits: dict[str, list[np.ndarray]], counts: Counts, rates: tuple[np.ndarray, np.ndarray], ks: Sequence[int]
-) -> None:
+def _exact_samples(rates: tuple[np.ndarray, np.ndarray], ks: Sequence[int]) -> np.ndarray:
+    """pass@k of these very problems: base, trained, change."""
+    base, trained = (np.array([np.mean(1 - (1 - rate) ** k) for k in ks]) for rate in rates)
+    return np.concatenate([base, trained, trained - base])
+
+
+def _of_samples(counts: Counts, ks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Of the same problems under other samples."""
     strata, base, trained = np.zeros(len(counts.base), int), counts.base, counts.trained
-    exact = [[float(np.mean(1 - (1 - rate) ** k)) for k in ks] for rate in rates]
     bounds = [samples_interval(counts.drawn, right, k, strata) for right in (base, trained) for k in ks]
     pairs = ((counts.drawn, base), (counts.drawn, trained))
     bounds += [samples_change_interval(*pairs, k, strata) for k in ks]
     assert None not in bounds, "every k is below the number of samples"
     low, high = np.array(bounds, dtype=float).T
-    _add(hits, "samples", (low, high), np.array([*exact[0], *exact[1], *np.subtract(exact[1], exact[0])]))
+    return low, high
 
 
 def markdown(coverages: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -334,7 +340,7 @@ def markdown(coverages: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequ
 
 def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
-    parser.add_argument("--repetitions", type=whole_number, default=100, help="measurements of each kind")
+    parser.add_argument("--repetitions", type=whole_number, default=50, help="measurements of each kind")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -187,9 +187,18 @@ GUESSES: dict[str, dict[str, Guess]] = {
 }
 
 
+def _mixed(family: str) -> Guess:
+    kinds = [guess[family] for guess in GUESSES.values()]
+    return lambda text, rng: rng.choice(kinds)(text, rng)
+
+
+MIXED: dict[str, Guess] = {family: _mixed(family) for family in UNIFORM}
+"""Any of these, drawn anew for each answer."""
+
+
 def guesses(kind: str) -> Answer:
-    """The guesser's answers."""
-    return lambda prompt, rng: GUESSES[kind][prompt.task](prompt.text, rng)
+    """The answers of a guesser of `GUESSES`, or of one that is `mixed` of all."""
+    return lambda prompt, rng: {**GUESSES, "mixed": MIXED}[kind][prompt.task](prompt.text, rng)
 
 
 def junk(prompt: Prompt, rng: Random) -> str:
