@@ -38,7 +38,7 @@ MEASURED_NUMBERS = (
     ("--min-level", int, 0, "lowest level of a suite"),
     ("--max-level", int, 0, "highest level of a suite (default: its own)"),
     ("--problems", int, None, "problems of each level (default: 40 of a generated suite, all of a file)"),
-    ("--samples", int, 0, "most samples of a problem (default: 256, for eval as the paper's setting of the suite)"),
+    ("--samples", int, None, "most samples of a problem (default: 256, for eval as the paper's setting of the suite)"),
     ("--stop-after", int, 0, "leave a problem early once so many samples are right (default: 0, never)"),
     ("--temperature", float, None, "of both models (default: 1, for eval 0.6 as in the paper)"),
     ("--top-p", float, None, "of both models (default: 1, for eval 0.95 as in the paper)"),

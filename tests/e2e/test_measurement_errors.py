@@ -52,6 +52,7 @@ def refused(bench, tmp_path):
 
 WRONG_VALUES = {
     ("--samples", -1): "--samples -1: must be 1 or more",
+    ("--samples", 0): "--samples 0: must be 1 or more",
     ("--samples", 1 << 21): "--samples 2097152: must be at most 1048576",
     ("--samples", "many"): "argument --samples: invalid int value: 'many'",
     ("--stop-after", 5): "--stop-after 5: must be between 0 and the 4 samples of a problem",
@@ -67,7 +68,7 @@ WRONG_VALUES = {
     ("--max-tokens", 250): "--max-tokens 250: model mini-base holds 256 tokens, of which problem",
     ("--seed", -1): "--seed -1: must be 0 or more",
     ("--problems", -1): "--problems -1: must be 0 or more",
-    ("--problems", 0): "suite mini: per_level = 0: mini is generated without end; name a number",
+    ("--problems", 0): "suite mini: 0 problems of a level: mini is generated without end; name 1 or more",
     ("--min-level", -3): "--min-level -3: must be 0 or more",
     ("--min-level", 99, "--max-level", 99): "suite mini: no level of mini lies between 99 and 99",
     ("--task", "chess"): "suite mini: tasks = chess: not in mini",

@@ -124,7 +124,7 @@ def _refuse_unused(overrides: Sequence[str]) -> None:
 
 
 def _budget(arguments: argparse.Namespace, default: Setting) -> Budget:
-    samples = _at_least("--samples", arguments.samples or default.samples, 1)
+    samples = _at_least("--samples", default.samples if arguments.samples is None else arguments.samples, 1)
     if samples > MAX_SAMPLES:
         raise UserError(f"--samples {samples}: must be at most {MAX_SAMPLES}")
     if not 0 <= arguments.stop_after <= samples:
