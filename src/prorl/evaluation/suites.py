@@ -134,7 +134,9 @@ def open_suite(
 
 def _generated(source: Source, per_level: int | None) -> list[Prompt]:
     if per_level == 0:
-        raise UserError(f"data.sources: 0 problems of a level: {source.source} is generated without end; name 1 or more")
+        raise UserError(
+            f"data.sources: 0 problems of a level: {source.source} is generated without end; name 1 or more"
+        )
     return held_out((source,), per_level or PER_LEVEL, PURPOSE)
 
 
