@@ -3,7 +3,8 @@
     python benchmarks/quickstart_seeds.py --seeds 0 1 2 --out runs/seeds
 
 For each seed the wall time, the resets, the means over levels with their intervals, the verdicts, the levels that were
-opened (the base does not solve them in 128 samples, the trained model mostly does in one) and those that diminished. A run that is in its folder already is read, not repeated.
+opened (the base does not solve them in 128 samples, the trained model mostly does in one) and those that diminished.
+A run that is in its folder already is read, not repeated.
 """
 
 import json
