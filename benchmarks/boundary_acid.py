@@ -9,21 +9,27 @@ the mini suite:
   the strict form
 - guess: the base answers junk, the trained model guesses: at random, what is most frequent, the prompt's items in a
   random order, parts of the prompt as they stand
+- text: the same guesses and no junk, without a model between the guesser and its answers: more problems and levels
 - control: the trained model was shown solutions of levels that the base cannot solve
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
 from record import ROOT, finish, options_parser, run, whole_number
 
 from prorl.config import Model
+from prorl.evaluation.boundary import Analysis, ProblemCounts, boundary, powers_of_two
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.suites import open_suite
 from prorl.evaluation.verdicts import VERDICTS
@@ -33,12 +39,14 @@ from prorl.models import load
 from prorl.prompts.mini import FAMILIES
 from prorl.recipe import measurement_config
 from prorl.records import Sampling
+from prorl.rewards.mini import verify, verify_tolerant
 from prorl.shipped import MINI_BASE
 
 sys.path.insert(0, str(ROOT / "tests"))
 
 import acid_models as models
 
+TEXT_PROBLEMS, TEXT_LEVELS = 40, 6
 MAX_TOKENS = 64
 """The longest right answer has 48 characters; a form adds some."""
 FORM_STEPS, GUESS_STEPS, JUNK_STEPS, CONTROL_STEPS = 80, 100, 15, 60
@@ -94,6 +102,32 @@ def guess_pair(kind: str, levels: models.Levels, folder: Path, steps: int = GUES
     return base, models.save(guesser, folder / kind)
 
 
+def measure_text(kind: str, *, problems: int, samples: int, max_level: int, seed: int = 0) -> dict[str, Any]:
+    """The object of `boundary.json` of a base that solves nothing and a perfect guesser; no shuffled answers."""
+    suite, answer = open_suite("mini", max_level=max_level, per_level=problems), models.guesses(kind)
+    rng, counts = Random(f"text/{seed}"), []
+    for problem in suite.problems:
+        texts = Counter(answer(problem.prompt, rng) for _ in range(samples))
+        strict = sum(n for text, n in texts.items() if verify(problem.prompt, text).value == 1)
+        tolerant = sum(n for text, n in texts.items() if verify_tolerant(problem.prompt, text).value == 1)
+        assert strict <= tolerant, problem.prompt.id
+        counts.append(
+            ProblemCounts(
+                prompt_id=problem.prompt.id,
+                domain=problem.prompt.domain,
+                family=problem.prompt.task,
+                level=problem.prompt.level,
+                num_samples=samples,
+                num_correct=strict,
+                num_correct_tolerant=tolerant,
+                chance=problem.chance,
+            )
+        )
+    nothing = [replace(count, num_correct=0, num_correct_tolerant=0) for count in counts]
+    analysis = Analysis(budget=Budget(samples), ks=powers_of_two(samples))
+    return boundary({"base": nothing, "trained": counts}, analysis, settings={})
+
+
 def control_pair(levels: models.Levels, folder: Path, steps: int = CONTROL_STEPS) -> tuple[str, Path]:
     """The shipped base, and the same after solutions of the levels."""
     learned = models.fine_tune(models.own_base(), levels, models.solutions, steps=steps)
@@ -103,7 +137,7 @@ def control_pair(levels: models.Levels, folder: Path, steps: int = CONTROL_STEPS
 def case(name: str, result: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a measurement."""
     summary = result["summary"]
-    keys = ("name", "verdict", "reason", "opened", "chance", "k", "base", "trained", "test")
+    keys = ("name", "verdict", "reason", "opened", "chance", "k", "num_problems", "base", "trained", "test")
     wanted = {"pass@1", "tolerant/pass@1", f"pass@{summary['k']}", f"tolerant/pass@{summary['k']}"}
     levels = [{key: level[key] for key in keys} for level in result["levels"]]
     for level in levels:
@@ -125,12 +159,14 @@ def markdown(cases: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {found['name']} | {len(found['levels'])} | {counts} | {len(found['opened'])} | {scores} |")
     lines += [
         "",
-        "| guesser better than its chance | level | chance | trained pass@1 | verdict |",
+        "| guesser better than its chance by 2 standard errors | level | chance | trained pass@1 | verdict |",
         "|---|---|--:|--:|---|",
     ]
     for found in cases:
         for level in found["levels"]:
-            if found["name"].startswith("guess") and level["trained"]["pass@1"] > level["chance"]:
+            noise = math.sqrt(level["chance"] * (1 - level["chance"]) / level["num_problems"])
+            is_guesser = found["name"].startswith(("guess", "text"))
+            if is_guesser and level["trained"]["pass@1"] > level["chance"] + 2 * noise:
                 shares = f"{level['chance']:.4f} | {level['trained']['pass@1']:.4f}"
                 lines.append(f"| {found['name']} | {level['name']} | {shares} | {level['verdict']} |")
     called = [(found["name"], found["verdicts"]["expanded"]) for found in cases if found["verdicts"]["expanded"]]
@@ -148,6 +184,7 @@ def parse() -> argparse.Namespace:
     parser = options_parser(__doc__)
     parser.add_argument("--problems", type=whole_number, default=20, help="of each level")
     parser.add_argument("--samples", type=whole_number, default=128, help="of each problem")
+    parser.add_argument("--text", action="store_true", help="the guesses as text only, in a minute; writes no result")
     return parser.parse_args()
 
 
@@ -155,6 +192,12 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     start, cases = time.process_time(), []
+    for kind in (*models.GUESSES, "mixed"):
+        result = measure_text(kind, problems=TEXT_PROBLEMS, samples=options.samples, max_level=TEXT_LEVELS)
+        cases.append(case(f"text: {kind}", result))
+    if options.text:
+        print(markdown(cases))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pairs: list[tuple[str, models.Levels, Callable[[], tuple[Path | str, Path]]]] = [

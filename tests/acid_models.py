@@ -51,7 +51,7 @@ def labels(text: str) -> str:
         "s": r"([a-z])[FUWQP]\d\d",
         "d": r"([a-z])[ACGU]{2}",
         "l": r"([a-z])[A-Z]",
-        "g": r"[g,]([a-z])",
+        "g": r"(?:^g|,)([a-z])",
     }
     body = text if text[0] == "g" else text[1:]
     return "".join(re.findall(patterns[text[0]], body))

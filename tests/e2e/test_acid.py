@@ -11,8 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-from boundary_acid import control_pair, form_pair, guess_pair, measure
+from boundary_acid import control_pair, form_pair, guess_pair, measure, measure_text
 
+from acid_models import GUESSES
 from prorl import cli
 
 SIZE = {"problems": 20, "samples": 32}
@@ -61,6 +62,16 @@ def test_a_model_that_learned_to_guess(kind, folder):
     (chain,) = [level for level in result["levels"] if level["name"] == "chain/1"]
     assert chain["trained"]["pass@1"] > 0.9
     assert mean_pass_1(result, "trained") > 0.1
+    assert_nothing_opened(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*GUESSES, "mixed"])
+def test_guesses_in_every_family(kind):
+    result = measure_text(kind, problems=20, samples=64, max_level=3)
+    assert len({level["family"] for level in result["levels"]}) == 12
+    assert len(result["levels"]) == 36
+    assert mean_pass_1(result, "trained") > 0.07
     assert_nothing_opened(result)
 
 
