@@ -80,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
     root = _Parser(prog="prorl", description="Prolonged reinforcement learning with verifiable rewards.")
     root.add_argument("--version", action="version", version=f"prorl {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    by_name = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    by_name = {
+        name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for name, text in COMMANDS.items()
+    }
     for name in ("train", "plan"):
         by_name[name].add_argument("recipe", metavar="RECIPE", help="a packaged recipe's name or a .toml file")
         by_name[name].add_argument(
@@ -192,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(reason: object, code: int) -> int:
-    line = " ".join(str(reason).split())
+    line = "".join(mark if mark.isprintable() else "?" for mark in " ".join(str(reason).split()))
     sys.stderr.write(f"prorl: {line}\n")
     return code
 

@@ -44,7 +44,15 @@ def find(
     }
     guessed = {**questions.guessed, **measured}
     analysis = Analysis(
-        budget=order.budget, ks=powers_of_two(order.budget.samples), margin=questions.margin, guessed=guessed
+        budget=order.budget,
+        ks=powers_of_two(order.budget.samples),
+        margin=questions.margin,
+        guessed=guessed,
+        shuffled={
+            level: (round(rates["trained"] * rates["of"]), int(rates["of"]))
+            for level, rates in audited.levels.items()
+            if "trained" in rates
+        },
     )
     progress("boundary: analysis")
     errors = sum(problem.num_errors for of_role in counts.values() for problem in of_role)
@@ -66,7 +74,10 @@ def _audit(order: Order, streams: Mapping[str, Stream], progress: Callable[[str]
     ):
         return audit(
             prompts,
-            {role: answered(order.problems, order.folder / stream.file_name) for role, stream in roles.items()},
+            {
+                role: answered(order.problems, order.folder / stream.file_name, order.budget, order.threshold)
+                for role, stream in roles.items()
+            },
             strict,
             tolerant,
             seed=order.seed,
@@ -97,7 +108,10 @@ def _settings(order: Order, streams: Mapping[str, Stream]) -> dict[str, Any]:
         "max_response_tokens": order.sampling.max_tokens,
         "seed": order.seed,
         "threshold": order.threshold,
-        "models": {role: {"path": order.models[role].path, "hash": stream.model} for role, stream in streams.items()},
+        "models": {
+            role: {"path": order.models[role].path, "hash": stream.model, "computed": stream.computed}
+            for role, stream in streams.items()
+        },
         "suites": _unique([problem.suite for problem in order.problems]),
     }
 

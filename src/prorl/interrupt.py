@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+OF_A_RUN = "interrupted: saving at the next safe point (again: stop at once, back to the last checkpoint)"
+
 
 class Interrupted(Exception):
     """The step is abandoned before it changed anything."""
@@ -14,8 +16,8 @@ class Interrupted(Exception):
 class Interrupts:
     """Catches the signals while it is open. Python delivers them to the main thread only: elsewhere it does nothing."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self._note = note
+    def __init__(self, note: Callable[[str], None], text: str = OF_A_RUN) -> None:
+        self._note, self._text = note, text
         self.requested = False
         self._old: dict[int, Any] = {}
 
@@ -38,7 +40,7 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._note("interrupted: saving at the next safe point (again: stop at once, back to the last checkpoint)")
+        self._note(self._text)
 
     def check(self) -> None:
         """Called where a step may be abandoned."""

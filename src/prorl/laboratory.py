@@ -32,10 +32,12 @@ from prorl.evaluation.drawing import digests, draw, encoded
 from prorl.evaluation.samples import SampleStore, Stream
 from prorl.evaluation.suites import Problem
 from prorl.judging import Judge
+from prorl.models import LoadedModel
 from prorl.prompts.template import Template
 from prorl.records import Sampling
 
 _POLL_SECONDS = 0.2
+_OF_THE_FILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "use_cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +96,18 @@ def check(order: Order) -> None:
             )
 
 
-def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """A name for a model: a digest of its weights as float32, whatever file they came from."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(weights):
-        value = weights[name].detach().to("cpu", torch.float32).contiguous()
+def model_digest(loaded: LoadedModel) -> str:
+    """A name for a model: a digest of its weights as float32, its buffers, its configuration and its end tokens.
+
+    Whatever file they came from: where it lies, and the type it is stored in, are left out.
+    """
+    settings = {name: value for name, value in loaded.model.config.to_dict().items() if name not in _OF_THE_FILE}
+    digest = hashlib.blake2b(
+        json.dumps([settings, loaded.eos_ids], sort_keys=True, default=str).encode(), digest_size=16
+    )
+    values: dict[str, Tensor] = {**dict(loaded.model.named_parameters()), **dict(loaded.model.named_buffers())}
+    for name in sorted(values):
+        value = values[name].detach().to("cpu", torch.float32).contiguous()
         digest.update(f"{name} {list(value.shape)}".encode())
         digest.update(value.numpy().tobytes())
     return digest.hexdigest()
@@ -112,8 +121,9 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
     prompts = [problem.prompt for problem in order.problems]
     tokens = encoded(prompts, template)
     stream = Stream(
-        model=weights_digest(weights),
+        model=model_digest(loaded),
         role=role,
+        computed=f"{config.rollouts.engine} {loaded.dtype}".replace("torch.", ""),
         seed=order.seed,
         temperature=order.sampling.temperature,
         top_p=order.sampling.top_p,
@@ -142,7 +152,7 @@ def _sample_role(order: Order, role: str, progress: Callable[[str], None]) -> St
             stream=stream,
             budget=order.budget,
             threshold=order.threshold,
-            progress=lambda text: progress(f"{role}: {text}"),
+            progress=lambda text: progress(f"{_told(role)}: {text}"),
         )
         engine.close()
     return stream
@@ -157,6 +167,10 @@ def _judges(functions: Mapping[str, str]) -> str:
         domain: [spec, sha256(files[domain]) if files[domain].is_file() else ""] for domain, spec in functions.items()
     }
     return json.dumps(named, sort_keys=True)
+
+
+def _told(role: str) -> str:
+    return f"checkpoint {role}" if role.isdigit() else role
 
 
 class _Beside:

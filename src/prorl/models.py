@@ -85,8 +85,20 @@ def _source(options: config.Model) -> str:
     if source.startswith((".", "/", "~")):
         source = str(Path(source).expanduser())
         if not (Path(source) / "config.json").is_file():
-            raise UserError(f"model.path = {options.path}: no config.json there; give a model's folder or a hub name")
+            raise UserError(f"model.path = {options.path}: no config.json there{_hint(Path(source))}")
+    elif Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise UserError(f"model.path = {options.path}: no config.json there{_hint(Path(source))}")
+    elif "/" in source and Path(source.partition("/")[0]).is_dir() and not Path(source).exists():
+        raise UserError(f"model.path = {options.path}: no such folder; give a model's folder or a hub name")
     return source
+
+
+def _hint(folder: Path) -> str:
+    """What to name in place of a run or a checkpoint."""
+    policies = [path.parent for path in sorted(folder.glob("checkpoints/step_*/policy/config.json"))]
+    if (folder / "policy" / "config.json").is_file():
+        policies = [folder / "policy"]
+    return f"; name {policies[-1]}" if policies else "; give a model's folder or a hub name"
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Progress:
         if not self._terminal and now - self._line_at < LOG_STATUS_SECONDS:
             return
         place = f"step {self._step + 1}/{self._total}" if self._step < self._total else self._after
-        line = _plain(f"{place}  {text}{self._score}{self._time_left()}")
+        line = plain(f"{place}  {text}{self._score}{self._time_left()}")
         if not self._terminal:
             self._lasting(line)
             self._line_at = now
@@ -84,7 +84,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Say what happened: a reset, a new phase, an alarm, where a checkpoint is."""
         self._flush_step()
-        self._lasting(_plain(text))
+        self._lasting(plain(text))
 
     def close(self) -> None:
         """Leave the cursor on a fresh line, with the last step's line above it."""
@@ -118,7 +118,7 @@ class Progress:
     def _step_line(self, metrics: Mapping[str, Number]) -> str:
         """The fields that fit, in reading order."""
         fields = [*_fields(self._step, self._total, metrics), (1, self._time_left().strip())]
-        fields = [(weight, _plain(text)) for weight, text in fields if text]
+        fields = [(weight, plain(text)) for weight, text in fields if text]
         width = max(self._columns() - 1, 0) if self._terminal else 10_000
         while len(fields) > 1 and len("  ".join(text for _, text in fields)) > width:
             fields.remove(max(fields, key=lambda field: field[0]))
@@ -196,7 +196,7 @@ def summary(
     there = [name for name in names if (run_folder / name).exists()]
     lines.append(f"{'files':<12}{run_folder}{': ' if there else ''}{', '.join(there)}")
     lines += [f"{'next' if number == 0 else '':<12}{command}" for number, command in enumerate(commands)]
-    return "\n".join(_plain(line) for line in lines) + "\n"
+    return "\n".join(plain(line) for line in lines) + "\n"
 
 
 def _validation_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -236,6 +236,6 @@ def described(event: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Printable ASCII: a name from the data can neither break a locale nor steer the terminal."""
     return "".join(character if " " <= character <= "~" else "?" for character in text)

@@ -15,7 +15,7 @@ from prorl.errors import UserError
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.suites import open_suite
 from prorl.interrupt import Interrupted
-from prorl.laboratory import Order, _Beside, weights_digest
+from prorl.laboratory import Order, _Beside, model_digest
 from prorl.recipe import load_run
 from prorl.records import Sampling
 from prorl.train import train
@@ -153,9 +153,7 @@ def test_every_role_is_measured_with_its_own_weights(tmp_path, alone):
     expected = {"base": config.model}
     for role, step in (("1", 1), ("2", 2), ("trained", 3)):
         expected[role] = replace(config.model, path=str(tmp_path / f"run/checkpoints/step_{step}/policy"))
-    digests = {
-        role: weights_digest(dict(models.load(options).model.named_parameters())) for role, options in expected.items()
-    }
+    digests = {role: model_digest(models.load(options)) for role, options in expected.items()}
     assert {role: model["hash"] for role, model in found.items()} == digests
     assert len(set(digests.values())) == 4
 

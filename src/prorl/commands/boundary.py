@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from prorl.commands.measuring import (
     open_suites,
     out_folder,
     progress_line,
+    refuse_other,
     written_into,
 )
 from prorl.commands.trained_run import open_trained_run
@@ -43,8 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     paths = {"base": arguments.base, **(trained.checkpoints if trained else {}), "trained": arguments.trained}
     setting, sections = Setting(1.0, 1.0, SAMPLES, max_tokens), trained.sections if trained else {}
     order = make_order(arguments, paths, all_problems(suites), setting, folder, sections)
+    refuse_other(folder / "boundary.json", order)
     progress = progress_line()
-    with Interrupts(progress.note) as signals:
+    with Interrupts(progress.note, "interrupted: every sample so far is kept") as signals:
 
         def status(text: str) -> None:
             signals.check()
@@ -73,6 +76,9 @@ def _measured(
     order: Order, questions: Questions, protocol: Protocol, also: list[str], status: Callable[[str], None]
 ) -> dict[str, Any]:
     result = find(order, sample(order, status), questions, status)
+    step = re.search(r"step_(\d+)/policy/?$", order.models["trained"].path)
+    if step and len(order.models) > 2:  # where the drawings along the run end
+        result["asked"] = {"step": int(step[1])}
     if also:
         guessed = {(level["domain"], level["family"], level["level"]): level["chance"] for level in result["levels"]}
         same = Questions(audit=False, margin=questions.margin, guessed=guessed)

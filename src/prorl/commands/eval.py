@@ -12,6 +12,7 @@ from prorl.commands.measuring import (
     open_suites,
     out_folder,
     progress_line,
+    refuse_other,
     written_into,
 )
 from prorl.durable import replace_file
@@ -32,8 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = out_folder(arguments, arguments.model)
     setting = Setting(protocol.temperature, protocol.top_p, protocol.samples, max_tokens)
     order = make_order(arguments, {ROLE: arguments.model}, all_problems(suites), setting, folder)
+    refuse_other(folder / "eval.json", order)
     progress = progress_line()
-    with Interrupts(progress.note) as signals:
+    with Interrupts(progress.note, "interrupted: every sample so far is kept") as signals:
 
         def status(text: str) -> None:
             signals.check()

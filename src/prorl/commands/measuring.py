@@ -17,7 +17,7 @@ from prorl.durable import explained
 from prorl.errors import UserError
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.samples import MAX_SAMPLES
-from prorl.evaluation.suites import Problem, Suite, open_suite, with_own_ids
+from prorl.evaluation.suites import SUITE_NAMES, Problem, Suite, open_suite, with_own_ids
 from prorl.laboratory import Order, check
 from prorl.recipe import measurement_config
 from prorl.records import Sampling
@@ -74,9 +74,15 @@ def all_problems(suites: Sequence[Suite]) -> tuple[Problem, ...]:
     for suite in suites:
         for problem in suite.problems:
             prompt = problem.prompt
-            found.setdefault((prompt.domain, prompt.task, prompt.level, str(prompt.content)), problem)
+            key = (prompt.domain, prompt.task, prompt.level, str(prompt.content))
+            found.setdefault(key, replace(problem, prompt=replace(prompt, id=_place(suite) + prompt.id)))
     named = with_own_ids([problem.prompt for problem in found.values()])
     return tuple(replace(problem, prompt=prompt) for problem, prompt in zip(found.values(), named, strict=True))
+
+
+def _place(suite: Suite) -> str:
+    """What ids of a suite begin with: those of a user's file with its name, since other files may have the same ids."""
+    return "" if suite.name in SUITE_NAMES else f"{Path(suite.name).name}:"
 
 
 def make_order(
@@ -102,7 +108,7 @@ def make_order(
             _max_tokens(arguments, default, roles, config),
         ),
         seed=_at_least("--seed", arguments.seed, 0),
-        threshold=_within("--threshold", arguments.threshold, 0.0, 1.0),
+        threshold=_within("--threshold", arguments.threshold, 0.01, 1.0),
         folder=folder / "samples",
     )
     if config.model.threads:
@@ -173,6 +179,23 @@ def out_folder(arguments: argparse.Namespace, *paths: str) -> Path:
     if arguments.out:
         return Path(arguments.out)
     return Path("runs") / "-".join([arguments.command, *map(_short, paths)])
+
+
+def refuse_other(path: Path, order: Order) -> None:
+    """Keep a result that is there unless it is of the same models on the same suites: more samples replace it."""
+    try:
+        found = json.loads(path.read_bytes())
+        summary = found["summary"]["settings"]
+        paths = {role: model["path"] for role, model in summary["models"].items() if not role.isdigit()}
+        suites, of_run = summary["suites"], "sources" in found.get("asked", {})
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: is not a result of this command; choose another --out") from None
+    same = paths == {role: model.path for role, model in order.models.items() if not role.isdigit()}
+    if of_run or not same or suites != list(dict.fromkeys(problem.suite for problem in order.problems)):
+        whose = "the run's own result" if of_run else "a result of other models or suites"
+        raise UserError(f"{path}: is {whose} and would be replaced; choose another --out")
 
 
 def _short(path: str) -> str:

@@ -19,7 +19,7 @@ from prorl.evaluation.entries import Role
 from prorl.evaluation.estimators import chance_at_k
 from prorl.evaluation.intervals import correlation_interval
 from prorl.evaluation.regimes import RULES as REGIME_RULES
-from prorl.evaluation.testing import ASSUMPTIONS
+from prorl.evaluation.testing import ASSUMPTIONS, shuffled_test
 from prorl.evaluation.verdicts import ALPHA, MARGIN, VERDICTS, Judgement, LevelEvidence
 
 VERSION = 2
@@ -65,6 +65,8 @@ class Analysis:
     margin: float = MARGIN
     guessed: Mapping[LevelKey, float] = field(default_factory=dict)
     """Measured rate at which answers to other problems of the level are right; empty where it was not measured."""
+    shuffled: Mapping[LevelKey, tuple[int, int]] = field(default_factory=dict)
+    """Of the trained model's answers to other problems of the level, how many are right, and of how many."""
 
 
 def powers_of_two(num_samples: int) -> tuple[int, ...]:
@@ -169,11 +171,14 @@ def _judge(
     for level, of_level in zip(levels, places, strict=True):
         base, trained = roles["base"].at(of_level), roles["trained"].at(of_level)
         rng = entries.generator(level["name"], "test")
-        at_1, at_k = (
-            entries.change(level, base, trained, analysis.ks, k, rng, chance_at_k(level["chance"], k))
-            for k in (1, level["k"])
-        )
-        evidence.append(LevelEvidence(at_1, at_k))
+        other = analysis.shuffled.get((level["domain"], level["family"], level["level"]))
+        own = int(trained.num_correct.sum()), int(trained.num_samples.sum())
+        p_shuffled = shuffled_test(own, other) if other else 0.0
+        changes = {
+            k: entries.change(level, base, trained, analysis.ks, k, rng, (chance_at_k(level["chance"], k), p_shuffled))
+            for k in sorted({1, level["k"]})
+        }
+        evidence.append(LevelEvidence(changes[1], changes[level["k"]]))
     judged = verdicts.judge_levels(evidence, alpha=analysis.alpha, margin=analysis.margin)
     for level, seen, judgement in zip(levels, evidence, judged, strict=True):
         level |= _judgement(level, seen, judgement, max(analysis.ks))

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from prorl.terminal import plain
+
 BOLD, GREEN, RED = "1", "32", "31"
 
 Level = Mapping[str, Any]
@@ -24,7 +26,8 @@ def headline(result: Mapping[str, Any]) -> str:
 
 def table(result: Mapping[str, Any], *, colour: bool = False) -> str:
     """The whole: expanded and diminished levels a line each, the rest a line a domain."""
-    summary, levels, k = result["summary"], result["levels"], result["summary"]["k"]
+    summary, k = result["summary"], result["summary"]["k"]
+    levels = [{**level, "name": plain(level["name"]), "domain": plain(level["domain"])} for level in result["levels"]]
     width = max(len(level["name"]) for level in levels)
     by_verdict: dict[str, list[Level]] = defaultdict(list)
     for level in levels:
@@ -42,8 +45,12 @@ def table(result: Mapping[str, Any], *, colour: bool = False) -> str:
             lines += [_paint(title, code, colour), _head(width, k), *(_row(level, k, width) for level in chosen), ""]
     others = [level for level in levels if level["verdict"] not in ("expanded", "diminished")]
     if others:
-        lines += [_paint("OTHER LEVELS", BOLD, colour)]
+        lines += [_paint("OTHER LEVELS" if len(others) < len(levels) else "LEVELS", BOLD, colour)]
         lines += [_domain_line(domain, others, k) for domain in sorted({level["domain"] for level in others})]
+        reasons = Counter(level["reason"] for level in others if level["verdict"] == "unclear")
+        lines += (
+            [f"unclear: {', '.join(f'{count} {reason}' for reason, count in reasons.most_common())}"] if reasons else []
+        )
     if summary["settings"].get("verifier_errors"):
         lines += [f"verifier errors: {summary['settings']['verifier_errors']} verdicts, counted as not solved"]
     return "\n".join(lines).rstrip() + "\n"
@@ -54,7 +61,7 @@ MAX_TEXT = "5 %"
 
 def one_model_table(result: Mapping[str, Any], role: str) -> str:
     """One model's numbers: all, each domain, each family."""
-    groups, k = result["groups"], result["summary"]["k"]
+    groups, k = [{**group, "name": plain(group["name"])} for group in result["groups"]], result["summary"]["k"]
     width = max(len(group["name"]) + 2 * (group["scope"] == "family") for group in groups)
     lines = [f"{'':<{width}}  problems  pass@1 (95 %)         {f'pass@{k}':>9}  {'score':>6}  {'cut':>5}"]
     for group in groups:

@@ -5,12 +5,14 @@ seed, which is made of run seed, role, problem and index. What is sampled beside
 rounding of float32, and its text only where a draw falls that close to the border between two tokens.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Self
 
+from prorl.errors import RunFailed
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.samples import Sample, SampleStore, Stream, problem_digest
 from prorl.evaluation.sampling import TRUNCATED
@@ -125,12 +127,15 @@ def _samples(judged: Judged, indices: Sequence[int]) -> Iterator[Sample]:
     ):
         cut = rollout.finish_reason == "length"
         first, second = (TRUNCATED, TRUNCATED) if cut else (strict, tolerant)
+        logprob = float(rollout.logprobs.sum(dtype="float64"))
+        if not math.isfinite(logprob):
+            raise RunFailed(f"the model gives a response a log-probability of {logprob}; check its weights")
         yield Sample(
             index=index,
             text=text,
             num_tokens=len(rollout.tokens),
             finish=rollout.finish_reason,
-            logprob=float(rollout.logprobs.sum(dtype="float64")),
+            logprob=logprob,
             strict=first.value,
             strict_outcome=first.outcome,
             tolerant=second.value,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def numbers(
     entry["interval"] = _intervals(roles, strata, ks, alpha, generator(name))
     if {"base", "trained"} <= roles.keys():
         entry["sample_interval"]["change"] = _change_over_samples(roles["base"], roles["trained"], strata, ks, alpha)
-        entry |= _compared(entry, roles["base"], roles["trained"], ks)
+        entry |= _compared(entry, roles["base"], roles["trained"], strata, ks)
     return entry
 
 
@@ -87,7 +88,7 @@ def _intervals(
     if len(np.unique(strata)) == 1:
         low, high = mean_interval(together, 0.0, 1.0, alpha=alpha, rng=rng)
     else:
-        low, high = stratified_interval(together, strata, alpha=alpha, rng=rng)
+        low, high = _group_bounds(together, strata, alpha, rng)
     found = {}
     for role, of_low, of_high in zip(columns, np.split(low, len(columns)), np.split(high, len(columns)), strict=True):
         scale, shift = (2.0, -1.0) if role == "change" else (1.0, 0.0)
@@ -95,13 +96,41 @@ def _intervals(
     return found
 
 
-def _compared(entry: Mapping[str, Any], base: Role, trained: Role, ks: Sequence[int]) -> dict[str, Any]:
+def _group_bounds(
+    values: Float[np.ndarray, "P C"], strata: np.ndarray, alpha: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stratified bootstrap of values in [0, 1], with two repairs for what it cannot see.
+
+    Strata of one problem are collapsed into one, in which the problems count as they did: their own variance is
+    unknown, that between them is an upper bound (Wolter 2007, collapsed strata). And the bounds are set further from
+    the mean by z / (P + 2), in quadrature, for where all problems agree (Agresti and Min 2005).
+    """
+    names, sizes = np.unique(strata, return_counts=True)
+    alone = np.isin(strata, names[sizes == 1])
+    if alone.sum() > 1:
+        num_strata = len(names) - alone.sum() + 1
+        scale = np.where(alone, alone.sum(), 1) * num_strata / len(names)
+        low, high = stratified_interval(
+            values * scale[:, None], np.where(alone, strata.max() + 1, strata), alpha=alpha, rng=rng
+        )
+    else:
+        low, high = stratified_interval(values, strata, alpha=alpha, rng=rng)
+    mean, room = _mean(values, strata), NormalDist().inv_cdf(1 - alpha / 2) / (len(values) + 2)
+    below, above = np.hypot(mean - np.minimum(low, mean), room), np.hypot(np.maximum(high, mean) - mean, room)
+    return np.maximum(mean - below, 0.0), np.minimum(mean + above, 1.0)
+
+
+def _compared(
+    entry: Mapping[str, Any], base: Role, trained: Role, strata: np.ndarray, ks: Sequence[int]
+) -> dict[str, Any]:
     """What needs two models."""
     largest = max(ks)
     found: dict[str, Any] = {
-        "solved": _solved(base.num_samples, base.num_correct, trained.num_samples, trained.num_correct),
-        "tolerant/solved": _solved(base.num_samples, base.num_tolerant, trained.num_samples, trained.num_tolerant),
-        "distribution": {role: _distribution(part, largest) for role, part in (("base", base), ("trained", trained))},
+        "solved": _solved(base, trained, base.num_correct, trained.num_correct),
+        "tolerant/solved": _solved(base, trained, base.num_tolerant, trained.num_tolerant),
+        "distribution": {
+            role: _distribution(part, strata, largest) for role, part in (("base", base), ("trained", trained))
+        },
     }
     curves = [np.array([entry[role][f"pass@{k}"] for k in ks]) for role in ("base", "trained")]
     crossed = crossing(ks, *curves)
@@ -117,9 +146,9 @@ def change(
     ks: Sequence[int],
     k: int,
     rng: np.random.Generator,
-    guessed: float,
+    guessing: tuple[float, float],
 ) -> Change:
-    """The evidence of a level's change at one k. `guessed`: pass@k of guessing."""
+    """The evidence of a level's change at one k. `guessing`: its pass@k, and the p-value of `shuffled_test`."""
     column = list(ks).index(k)
     names = (f"pass@{k}", f"tolerant/pass@{k}")
     differences = ((trained.strict - base.strict)[:, column], (trained.tolerant - base.tolerant)[:, column])
@@ -131,7 +160,7 @@ def change(
         trained=(high[0], high[1]),
         intervals=((first[0], first[1]), (second[0], second[1])),
         p_values=(p_strict, p_tolerant),
-        p_guess=guess_test(high[0], len(base.strict), guessed),
+        p_guess=max(guess_test(high[0], len(base.strict), guessing[0]), guessing[1]),
     )
 
 
@@ -187,25 +216,25 @@ def _means(part: Role, strata: np.ndarray, ks: Sequence[int], chance: float) -> 
     return found | {name: float(_mean(values, strata)) for name, values in part.values.items()}
 
 
-def _solved(base_n: np.ndarray, base_c: np.ndarray, trained_n: np.ndarray, trained_c: np.ndarray) -> dict[str, Any]:
-    sets = asdict(solved_sets(base_n, base_c, trained_n, trained_c))
-    found = {name: value for name, value in sets.items() if value is not None}
+def _solved(base: Role, trained: Role, base_right: np.ndarray, trained_right: np.ndarray) -> dict[str, Any]:
+    """What each model solves. Under an adaptive budget the number of samples follows from what came out, and the counts
+    that luck would give are not known."""
+    sets = asdict(solved_sets(base.num_samples, base_right, trained.num_samples, trained_right))
+    unknown = () if base.is_fixed else ("expected_trained_only", "expected_base_only", "p")
+    found = {name: value for name, value in sets.items() if value is not None and name not in unknown}
     return {**found, "mcnemar": mcnemar(found["trained_only"], found["base_only"])}
 
 
-def _distribution(part: Role, k: int) -> dict[str, Any]:
-    """How pass@1 is spread over the problems, and what its mean and variance allow pass@k to be.
+def _distribution(part: Role, strata: np.ndarray, k: int) -> dict[str, Any]:
+    """How pass@1 is spread over the problems, and what its mean and variance allow pass@k to be, for k above 1.
 
-    The variance of the problems' true pass@1: that of the estimates, less what sampling adds to them.
+    Mean and variance weigh levels equally, as pass@k of a group does. The variance is that of the problems' true
+    pass@1: that of the estimates, less what sampling adds to them.
     """
     shares = part.strict[:, 0]
-    mean, spread = float(shares.mean()), float(shares.var())
-    noise = float(np.mean(shares * (1.0 - shares) / np.maximum(part.num_samples - 1, 1)))
-    variance = max(spread - noise, 0.0)
+    mean = float(_mean(shares, strata))
+    noise = shares * (1.0 - shares) / np.maximum(part.num_samples - 1, 1)
+    variance = max(float(_mean((shares - mean) ** 2 - noise, strata)), 0.0)
     histogram, _ = np.histogram(shares, bins=BINS, range=(0.0, 1.0))
-    return {
-        "mean": mean,
-        "variance": variance,
-        "histogram": histogram.tolist(),
-        "bound": {f"pass@{k}": shift_bound(mean, variance, k)},
-    }
+    found = {"mean": mean, "variance": variance, "histogram": histogram.tolist()}
+    return found | ({"bound": {f"pass@{k}": shift_bound(mean, variance, k)}} if k > 1 else {})

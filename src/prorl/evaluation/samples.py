@@ -53,6 +53,8 @@ class Stream:
     temperature: float
     top_p: float
     max_tokens: int
+    computed: str = ""
+    """Engine and type of the numbers that it is computed with."""
     judges: str = ""
     """Reward functions of the user's own."""
 

@@ -77,10 +77,11 @@ def _values(id: str, samples: Sequence[Sample], right: Sequence[bool]) -> dict[s
     }
 
 
-def answered(problems: Sequence[Problem], path: Path) -> Iterator[Answered]:
-    """The samples of a store, problem by problem, as the audit takes them."""
+def answered(problems: Sequence[Problem], path: Path, budget: Budget, threshold: float) -> Iterator[Answered]:
+    """The samples of a store that count, problem by problem, as the audit takes them."""
     prompts = {problem.prompt.id: problem.prompt for problem in problems}
-    for id, samples in read_samples(path, prompts):
+    for id, stored in read_samples(path, prompts):
+        samples = stored[: budget.counted([sample.strict >= threshold - ROUNDING for sample in stored])]
         yield Answered(
             prompts[id],
             [sample.text for sample in samples],

@@ -95,6 +95,18 @@ def guess_test(mean: float, num_problems: int, chance: float) -> float:
     return math.exp(-num_problems * max(divergence, 0.0))
 
 
+def shuffled_test(own: tuple[int, int], other: tuple[int, int]) -> float:
+    """p of the null that answers are as often right for other problems of the level as for their own.
+
+    (right, of all) of a model's answers to their own problems, and of its answers judged against other problems. Given
+    the number of right ones in all, those of the others are binomial under the null: the probability of as few of them
+    or fewer (Przyborowski and Wilenski 1940). 1 where nothing is right.
+    """
+    right, share = own[0] + other[0], other[1] / (own[1] + other[1])
+    below = (math.comb(right, count) * share**count * (1 - share) ** (right - count) for count in range(other[0] + 1))
+    return min(1.0, math.fsum(below)) if right else 1.0
+
+
 def benjamini_hochberg(p: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
     """q-values: q of the i-th smallest p is the least of p_j L / j over all j >= i (Benjamini and Hochberg 1995)."""
     assert p.ndim == 1, "one axis: tests"

@@ -4,7 +4,7 @@ A claim of change (expanded, diminished, sharpened) needs a test that survives t
 an interval on the right side of 0, and both readings of the answers; what rose must be more than guessing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -49,11 +49,11 @@ class Change:
         return self.trained[0] - self.base[0], self.trained[1] - self.base[1]
 
     def p_rise(self) -> float:
-        """Both readings rose and guessing does not explain it: the largest p-value, 1 where one did not rise."""
-        return max(*self.p_values, self.p_guess) if min(self.difference) > ROUNDING else 1.0
+        """Both readings rose and guessing does not explain it: the largest p-value, 1 where an interval has 0 in it."""
+        return max(*self.p_values, self.p_guess) if self.rises else 1.0
 
     def p_fall(self) -> float:
-        return max(self.p_values) if max(self.difference) < -ROUNDING else 1.0
+        return max(self.p_values) if self.falls else 1.0
 
     @property
     def rises(self) -> bool:
@@ -71,10 +71,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LevelEvidence:
-    """What the rule looks at."""
+    """What the rule looks at. `at_k` is `at_1` where the level is judged at k = 1."""
 
     at_1: Change
     at_k: Change
+
+    @property
+    def is_unsolved(self) -> bool:
+        return max(*self.at_k.base, *self.at_k.trained) <= MAX_UNSOLVED + ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,9 @@ class Judgement:
     verdict: Verdict
     reason: str
     q_1: float
-    """q-value of the change of pass@1: the smallest rate of false claims at which it would count."""
+    """q-value of a rise of pass@1: the smallest rate of false claims at which it would count."""
     q_k: float
+    """Of the change of pass@k, in the direction in which it went."""
 
 
 def judged_k(ks: Sequence[int], chance: float) -> int:
@@ -92,36 +97,42 @@ def judged_k(ks: Sequence[int], chance: float) -> int:
 
 
 def judge_levels(levels: Sequence[LevelEvidence], *, alpha: float = ALPHA, margin: float = MARGIN) -> list[Judgement]:
-    """The verdict of every level of a measurement, with the rate of false claims among all of them held at `alpha`.
+    """The verdict of every level of a measurement, with the share of wrong ones of each kind of claim held at `alpha`.
 
-    Benjamini and Hochberg over the levels, whose problems and samples are independent: of the levels called expanded
-    or diminished at most `alpha` are so wrongly, on average; where the models are equal, at most `alpha` of the
-    measurements name any level at all.
+    Benjamini and Hochberg over the levels, whose problems and samples are independent, for rises of pass@k, falls of
+    pass@k and rises of pass@1 by themselves: of the levels called expanded at most `alpha` are so wrongly, on average,
+    and so for the other two.
     """
     if not levels:
         return []
-    q_1, q_k = (
-        benjamini_hochberg(np.array([min(change.p_rise(), change.p_fall()) for change in changes]))
-        for changes in ([level.at_1 for level in levels], [level.at_k for level in levels])
+    rise, fall, first = (
+        benjamini_hochberg(np.array([1.0 if level.is_unsolved else p(level) for level in levels])) for p in _CLAIMS
     )
     found = []
-    for level, of_1, of_k in zip(levels, q_1, q_k, strict=True):
-        verdict, reason = _verdict(level, of_1 <= alpha, of_k <= alpha, margin)
-        found.append(Judgement(verdict, reason, float(of_1), float(of_k)))
+    for level, q_rise, q_fall, q_1 in zip(levels, rise, fall, first, strict=True):
+        verdict, reason = _verdict(level, (q_rise <= alpha, q_fall <= alpha, q_1 <= alpha), margin)
+        q_k = q_fall if max(level.at_k.difference) < -ROUNDING else q_rise
+        found.append(Judgement(verdict, reason, float(q_1), float(q_k)))
     return found
 
 
-def _verdict(level: LevelEvidence, sure_1: bool, sure_k: bool, margin: float) -> tuple[Verdict, str]:
+_CLAIMS: tuple[Callable[[LevelEvidence], float], ...] = (
+    lambda level: level.at_k.p_rise(),
+    lambda level: level.at_k.p_fall(),
+    lambda level: 1.0 if level.at_k is level.at_1 else level.at_1.p_rise(),
+)
+"""The p-value of each kind of claim: expanded, diminished, sharpened."""
+
+
+def _verdict(level: LevelEvidence, sure: tuple[bool, bool, bool], margin: float) -> tuple[Verdict, str]:
     at_1, at_k = level.at_1, level.at_k
     same = at_k.is_within(margin)
+    rises, falls, rises_first = sure
     rules: dict[Verdict, tuple[bool, str]] = {
-        "unsolved": (max(*at_k.base, *at_k.trained) <= MAX_UNSOLVED + ROUNDING, "neither model solves it"),
-        "expanded": (sure_k and at_k.p_rise() < 1 and at_k.rises, "pass@k rose in both readings"),
-        "diminished": (sure_k and at_k.p_fall() < 1 and at_k.falls, "pass@k fell in both readings"),
-        "sharpened": (
-            same and sure_1 and at_1.p_rise() < 1 and at_1.rises,
-            "pass@1 rose in both readings, pass@k did not change by the margin",
-        ),
+        "unsolved": (level.is_unsolved, f"pass@k of both models is at most {MAX_UNSOLVED}"),
+        "expanded": (rises, "pass@k rose in both readings"),
+        "diminished": (falls, "pass@k fell in both readings"),
+        "sharpened": (same and rises_first, "pass@1 rose in both readings, pass@k did not change by the margin"),
         "unchanged": (same and at_1.is_within(margin), _why_unchanged(at_1, at_k)),
         "unclear": (True, _why_unclear(at_1, at_k, same)),
     }
@@ -172,11 +183,14 @@ def rules(alpha: float = ALPHA, margin: float = MARGIN) -> dict[str, str]:
         "unclear": "anything else; the reason says what is missing",
         "rose, fell": f"the {100 * (1 - alpha):g} % interval of the change over problems excludes 0, and the test of "
         f"equal models has a q-value of at most {alpha:g}",
-        "error rate": f"Benjamini and Hochberg over the levels: at most {alpha:g} of the claims of one kind are wrong "
-        f"on average, and of measurements of two equal models at most {alpha:g} claim anything",
+        "error rate": f"Benjamini and Hochberg over the levels, for each kind of claim by itself: of the levels called "
+        f"expanded at most {alpha:g} are so wrongly, on average, and so for diminished and sharpened",
         "k": f"the largest k measured at which guessing gives pass@k of at most {MAX_GUESSED}; guessing is the stated "
         "chance of the task, or the rate at which the models' own answers to other problems of the level are right, "
-        "whichever is larger",
+        "whichever is larger; 1 where guessing is right more often than that",
+        "guessing": "a rise counts where the trained model is above the pass@k of guessing (Chernoff and Hoeffding), "
+        "and where its answers are right more often for their own problems than for others of the level (conditional "
+        "binomial)",
         "opened": f"expanded, with base pass@K at most {MAX_UNSOLVED} in both readings at the largest K, and trained "
         f"pass@1, corrected for chance, at least {MIN_OPENED}; summary.expanded_levels lists these",
     }

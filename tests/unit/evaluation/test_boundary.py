@@ -95,7 +95,8 @@ def test_a_group_is_the_mean_over_its_levels_whatever_their_size() -> None:
     expected = {"all": 1.75 / 4, "logic": 1.5 / 3, "math": 0.25, "sort": 0.5, "chain": 0.5, "add": 0.25}
     assert {name: group["base"]["pass@1"] for name, group in groups.items()} == pytest.approx(expected)
     assert (groups["all"]["num_levels"], groups["all"]["num_problems"]) == (4, 10)
-    assert groups["all"]["interval"]["change"]["pass@1"] == pytest.approx([0, 0], abs=1e-12)
+    # No problem changed; ten problems leave room for 1.96 / 12 of a range of 2.
+    assert groups["all"]["interval"]["change"]["pass@1"] == pytest.approx([-2 * 1.96 / 12, 2 * 1.96 / 12], abs=1e-4)
 
 
 def test_intervals_of_a_level_and_of_the_change() -> None:
@@ -178,6 +179,39 @@ def test_guessing_is_not_expansion() -> None:
     assert (unstated["chance"], unstated["verdict"]) == (0.5, "unclear")
 
 
+def test_a_rare_guess_that_the_audit_may_have_missed_is_not_expansion() -> None:
+    """12 of 30 problems solved, one sample each: 12 right of 120. None of 30 others is right: 0.8^12 = 0.07."""
+    base, trained = counts("add/2", [0] * 30), counts("add/2", [1] * 12 + [0] * 18)
+    (level,) = measure(base, trained)["levels"]
+    assert level["verdict"] == "expanded"
+    few, many = (replace(ANALYSIS, shuffled={("math", "add", 2): (0, of)}) for of in (30, 120))
+    (missed,) = measure(base, trained, few)["levels"]
+    assert (missed["verdict"], missed["reason"]) == ("unclear", "what rose is no more than guessing")
+    (sure,) = measure(base, trained, many)["levels"]  # 0.5^12
+    assert sure["verdict"] == "expanded"
+
+
+def test_a_group_of_single_problems_has_an_interval() -> None:
+    """Thirty levels of one problem, 17 of them solved: 17/30 +- 1.96 * 0.5/sqrt(30), about 0.39 to 0.74."""
+    problems = [replace(counts("add/1", [4 * (n < 17)])[0], level=n, prompt_id=str(n)) for n in range(30)]
+    everything = measure(problems, problems)["groups"][0]
+    low, high = everything["interval"]["base"]["pass@1"]
+    assert 0.33 < low < 0.44
+    assert 0.69 < high < 0.80
+    same = measure(
+        counts("add/1", [0] * 98) + counts("add/2", [0] * 100), counts("add/1", [0] * 98) + counts("add/2", [0] * 100)
+    )
+    assert same["groups"][0]["interval"]["base"]["pass@1"] == pytest.approx([0.0, 1.96 / 200], abs=1e-4)
+
+
+def test_the_bound_of_a_group_holds_for_its_pass_at_k() -> None:
+    """A level of 40 problems at 0 and a level of one at 1: mean 1/2, variance 1/4, the bound is 1 - (1/2)^(4/2)."""
+    problems = counts("add/1", [0] * 40) + counts("add/2", [4])
+    everything = measure(problems, problems)["groups"][0]
+    assert everything["base"]["pass@4"] == 0.5
+    assert everything["distribution"]["base"]["bound"]["pass@4"] == pytest.approx(0.75)
+
+
 def test_checkpoints_on_the_way() -> None:
     base, middle, end = (counts("sort/1", [number] * 150) for number in (0, 1, 4))
     found = measure(base, end, step40=middle)
@@ -211,6 +245,7 @@ def test_an_adaptive_budget_uses_its_own_estimate() -> None:
     (level,) = measure(problems, problems, Analysis(budget=budget, ks=KS))["levels"]
     assert level["base"]["pass@1"] == 0.5
     assert level["base"]["pass@4"] == 1.0
+    assert "expected_trained_only" not in level["solved"]
     late = counts("add/1", [1, 1])  # of 4, and none of the first 2: the right one is third or fourth
     (level,) = measure(late, late, Analysis(budget=budget, ks=KS))["levels"]
     assert level["base"]["pass@1"] == level["base"]["pass@2"] == 0.0

@@ -101,12 +101,14 @@ def test_counts_of_both_readings_by_hand(tmp_path, pools):
 def test_what_the_audit_reads(tmp_path, pools):
     bench = Bench(tmp_path, pools, by_hand)
     bench.draw(Budget(4))
-    (first, second) = answered(bench.problems, tmp_path / bench.stream.file_name)
+    (first, second) = answered(bench.problems, tmp_path / bench.stream.file_name, Budget(4), 1.0)
     assert (first.prompt.id, list(first.texts)) == ("p0", ["1", "1x", "0", "1"])
     assert first.strict.tolist() == [1.0, 0.0, 0.0, 0.0]
     assert first.tolerant.tolist() == [1.0, 1.0, 0.0, 0.0]
     assert first.truncated.tolist() == [False, False, False, True]
     assert second.tolerant.tolist() == [0.5, 0.0, 0.25, 0.0]
+    (fewer, _) = answered(bench.problems, tmp_path / bench.stream.file_name, Budget(2), 1.0)
+    assert list(fewer.texts) == ["1", "1x"]
 
 
 def test_only_what_is_lacking_is_drawn(tmp_path, pools):

@@ -82,6 +82,7 @@ def test_problems_can_be_added_and_left_out_but_not_changed(tmp_path):
         {"top_p": 0.95},
         {"max_tokens": 10},
         {"judges": "{}"},
+        {"computed": "torch bfloat16"},
     ],
 )
 def test_every_setting_has_a_file_of_its_own(tmp_path, field):

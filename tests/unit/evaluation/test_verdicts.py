@@ -37,6 +37,7 @@ CASES = {
     "pass@1 fell alone": (DOWN, SAME, "unclear"),
     "interval too wide": (SAME, change((0.5, 0.5), (0.5, 0.5), half=0.2), "unclear"),
     "interval just inside": (SAME, change((0.5, 0.5), (0.5, 0.5), half=0.199), "unchanged"),
+    "judged at k = 1, a rise is an expansion or nothing": (UP, None, "expanded"),
     "interval excludes 0, the test does not": (SAME, change((0.2, 0.2), (0.8, 0.8), p=0.06), "unclear"),
     "the test is sure, an interval is not": (
         SAME,
@@ -51,7 +52,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_each_verdict(name):
     at_1, at_k, expected = CASES[name]
-    assert verdict(at_1, at_k)[0] == expected
+    assert verdict(at_1, at_k or at_1)[0] == expected
 
 
 def test_reasons_say_what_is_missing():
@@ -75,12 +76,37 @@ def test_many_levels_need_smaller_p_values():
     assert {j.verdict for j in judge_levels([weak] * 10)} == {"expanded"}
 
 
+def test_each_kind_of_claim_is_corrected_by_itself():
+    """Twenty sure falls and one rise at p = 0.04: by itself its q-value is 0.04 * 21, whatever has fallen."""
+    weak = LevelEvidence(SAME, change((0.2, 0.2), (0.8, 0.8), p=0.04))
+    *_, last = judge_levels([*[LevelEvidence(SAME, DOWN)] * 20, weak])
+    assert (last.verdict, last.q_k) == ("unclear", pytest.approx(0.84))
+
+
+def test_levels_that_nobody_solves_do_not_help_the_others():
+    tiny = LevelEvidence(SAME, change((0.0, 0.0), (0.04, 0.04), half=0.01, p=0.0001))
+    weak = LevelEvidence(SAME, change((0.2, 0.2), (0.8, 0.8), p=0.04))
+    assert [j.verdict for j in judge_levels([*[tiny] * 20, weak])][-2:] == ["unsolved", "unclear"]
+
+
+def test_a_coin_toss_that_got_better_is_not_sharpened():
+    """Judged at k = 1: p = 0.03 beside nine sharpened levels."""
+    toss = change((0.5, 0.5), (0.6, 0.6), p=0.03)
+    sharp = LevelEvidence(UP, SAME)
+    assert [j.verdict for j in judge_levels([LevelEvidence(toss, toss), *[sharp] * 9])][:2] == [
+        "unchanged",
+        "sharpened",
+    ]
+
+
 def test_the_larger_p_value_of_the_two_readings_counts():
     split = Change(
         base=(0.2, 0.2), trained=(0.8, 0.8), intervals=((0.5, 0.7), (0.5, 0.7)), p_values=(0.001, 0.2), p_guess=0.0
     )
     assert split.p_rise() == 0.2
     assert split.p_fall() == 1.0
+    assert DOWN.p_rise() == 1.0
+    assert DOWN.p_fall() == 0.001
     assert verdict(SAME, split)[0] == "unclear"
 
 
