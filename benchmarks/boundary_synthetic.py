@@ -351,7 +351,7 @@ def main() -> None:
     coverages = []
     for number, (levels, problems) in enumerate(SHAPES):
         samples = SAMPLES[number % len(SAMPLES)]
-        repetitions = max(1, options.repetitions * 100 // (10 * levels))
+        repetitions = max(1, options.repetitions * 50 // levels)
         found = coverage((levels, problems), samples, repetitions, np.random.default_rng((options.seed, 0, number)))
         coverages.append({"levels": levels, "problems": problems, "samples": samples, "coverage": found})
     half = time.process_time() - start
