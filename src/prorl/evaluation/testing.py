@@ -16,6 +16,9 @@ ASSUMPTIONS: dict[str, str] = {
     "guess_test": "One-sided Chernoff-Hoeffding bound under the null hypothesis that the expected score is at most "
     "that of guessing: scores of different problems are independent and lie in [0, 1], the stated chance is right or "
     "too high, and nothing else is assumed about their distribution, so that the p-value is conservative.",
+    "shuffled_test": "One-sided conditional binomial test of the null hypothesis that the trained model's answers are "
+    "as often right for other problems of the level as for their own: answers are independent of one another, which "
+    "holds less the more a model repeats one answer to a problem.",
     "benjamini_hochberg": "Adjusted p-values: among the tests with q <= a, the expected share of true null hypotheses "
     "is at most a, if the tests are independent or positively dependent (Benjamini and Yekutieli 2001, PRDS).",
 }

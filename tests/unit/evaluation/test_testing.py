@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from prorl.evaluation import testing
-from prorl.evaluation.testing import ASSUMPTIONS, benjamini_hochberg, guess_test, mcnemar, swap_test
+from prorl.evaluation.testing import (
+    ASSUMPTIONS,
+    benjamini_hochberg,
+    guess_test,
+    mcnemar,
+    shuffled_test,
+    swap_test,
+)
 
 
 def _swap(differences: list[float], flips: int = 20000) -> float:
@@ -183,6 +190,23 @@ def test_benjamini_hochberg_against_its_definition() -> None:
 
 
 def test_each_test_says_what_it_assumes() -> None:
-    tests = {f.__name__ for f in (swap_test, mcnemar, guess_test, benjamini_hochberg)}
+    tests = {f.__name__ for f in (swap_test, mcnemar, guess_test, shuffled_test, benjamini_hochberg)}
     assert set(ASSUMPTIONS) == tests
     assert all("independent" in text and text.endswith(".") for text in ASSUMPTIONS.values())
+
+
+def test_the_shuffled_test_by_hand():
+    """12 right of 120 own and 0 of 30 others: (120/150)^12. 2 own and 1 other of equal numbers: P(<= 1 of 3) = 4/8."""
+    assert shuffled_test((12, 120), (0, 30)) == pytest.approx(0.8**12)
+    assert shuffled_test((2, 50), (1, 50)) == pytest.approx(0.5)
+    assert shuffled_test((0, 50), (0, 50)) == 1.0
+    assert shuffled_test((0, 50), (3, 50)) == pytest.approx(1.0)
+    assert shuffled_test((5120, 5120), (0, 320)) < 1e-100
+
+
+def test_the_shuffled_test_holds_its_level():
+    """A guesser at 1/400 with 40 * 256 samples and 320 shuffled answers: under 5 % of 2,000 draws are called better."""
+    rng = np.random.default_rng(4)
+    own, other = rng.binomial(10240, 1 / 400, 2000), rng.binomial(320, 1 / 400, 2000)
+    called = [shuffled_test((int(a), 10240), (int(b), 320)) <= 0.05 for a, b in zip(own, other, strict=True)]
+    assert np.mean(called) <= 0.05
