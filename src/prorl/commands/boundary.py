@@ -11,11 +11,11 @@ from typing import Any
 from prorl.commands.measuring import (
     Setting,
     all_problems,
+    given_up_or,
     made,
     make_order,
     open_suites,
     out_folder,
-    progress_line,
     refuse_other,
     written_into,
 )
@@ -25,7 +25,6 @@ from prorl.evaluation.boundary_table import table
 from prorl.evaluation.novelty import corpus_documents
 from prorl.evaluation.suites import Protocol
 from prorl.findings import Questions, find, write_findings
-from prorl.interrupt import Interrupted, Interrupts
 from prorl.laboratory import Order, sample
 from prorl.other_settings import measure_also
 from prorl.report.csv_tables import write_tables
@@ -46,21 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     setting, sections = Setting(1.0, 1.0, SAMPLES, max_tokens), trained.sections if trained else {}
     order = make_order(arguments, paths, all_problems(suites), setting, folder, sections)
     refuse_other(folder / "boundary.json", order)
-    progress = progress_line()
-    with Interrupts(progress.note, "interrupted: every sample so far is kept") as signals:
-
-        def status(text: str) -> None:
-            signals.check()
-            progress.status(text)
-
-        try:
-            with written_into(folder):
-                result = _measured(order, questions, suites[0].protocol, list(dict.fromkeys(arguments.also)), status)
-        except Interrupted:
-            progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
-            return INTERRUPTED
-        finally:
-            progress.close()
+    also = list(dict.fromkeys(arguments.also))
+    result = given_up_or(order, lambda status: _measured(order, questions, suites[0].protocol, also, status))
+    if result is None:
+        return INTERRUPTED
     with written_into(folder):
         written = write_findings(result, folder)
         if draw_figures:

@@ -7,18 +7,17 @@ import sys
 from prorl.commands.measuring import (
     Setting,
     all_problems,
+    given_up_or,
     made,
     make_order,
     open_suites,
     out_folder,
-    progress_line,
     refuse_other,
     written_into,
 )
 from prorl.durable import replace_file
 from prorl.evaluation.boundary_table import one_model_table
 from prorl.findings import Questions, find
-from prorl.interrupt import Interrupted, Interrupts
 from prorl.laboratory import sample
 from prorl.report.csv_tables import write_tables
 
@@ -34,21 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     setting = Setting(protocol.temperature, protocol.top_p, protocol.samples, max_tokens)
     order = make_order(arguments, {ROLE: arguments.model}, all_problems(suites), setting, folder)
     refuse_other(folder / "eval.json", order)
-    progress = progress_line()
-    with Interrupts(progress.note, "interrupted: every sample so far is kept") as signals:
-
-        def status(text: str) -> None:
-            signals.check()
-            progress.status(text)
-
-        try:
-            with written_into(folder):
-                result = find(order, sample(order, status), Questions(audit=not arguments.no_audit), status)
-        except Interrupted:
-            progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
-            return INTERRUPTED
-        finally:
-            progress.close()
+    questions = Questions(audit=not arguments.no_audit)
+    result = given_up_or(order, lambda status: find(order, sample(order, status), questions, status))
+    if result is None:
+        return INTERRUPTED
     path = folder / "eval.json"
     written = [path]
     with written_into(folder):

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from prorl.errors import UserError
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.samples import MAX_SAMPLES
 from prorl.evaluation.suites import SUITE_NAMES, Problem, Suite, open_suite, with_own_ids
+from prorl.interrupt import Interrupted, Interrupts
 from prorl.laboratory import Order, check
 from prorl.recipe import measurement_config
 from prorl.records import Sampling
@@ -172,6 +173,25 @@ def _max_tokens(arguments: argparse.Namespace, default: Setting, roles: Mapping[
         return _at_least("--max-tokens", arguments.max_tokens, 1)
     limits = [limit for options in set(roles.values()) if (limit := models.max_positions(options)) is not None]
     return min([default.max_tokens, *(limit // 2 for limit in limits)])
+
+
+def given_up_or(order: Order, work: Callable[[Callable[[str], None]], dict[str, Any]]) -> dict[str, Any] | None:
+    """The result of the work, which is handed what says where it is; None where a signal ended it, said so."""
+    progress = progress_line()
+    with Interrupts(progress.note, "interrupted: every sample so far is kept") as signals:
+
+        def status(text: str) -> None:
+            signals.check()
+            progress.status(text)
+
+        try:
+            with written_into(order.folder.parent):
+                return work(status)
+        except Interrupted:
+            progress.note(f"given up; the same command goes on, the samples so far are in {order.folder}")
+            return None
+        finally:
+            progress.close()
 
 
 def out_folder(arguments: argparse.Namespace, *paths: str) -> Path:
