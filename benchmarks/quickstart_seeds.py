@@ -4,7 +4,7 @@
 
 For each seed the wall time, the resets, the means over levels with their intervals, the verdicts, the levels that were
 opened (the base does not solve them in 128 samples, the trained model mostly does in one) and those that diminished.
-A run that is in its folder already is read, not repeated.
+A run that is in its folder already is read, not repeated; one that was stopped and resumed has no wall time in all.
 """
 
 import json
@@ -20,7 +20,7 @@ from record import finish, options_parser, run
 def measure(seed: int, folder: Path) -> dict[str, Any]:
     """One run, or the numbers of one that is there already."""
     seconds_file = folder / "wall_seconds.json"
-    if not seconds_file.exists():
+    if not seconds_file.exists() and not (folder / "boundary.json").exists():
         start = time.time()
         command = [sys.executable, "-m", "prorl.cli", "train", "quickstart", "--out", str(folder)]
         subprocess.run([*command, "--set", f"train.seed={seed}"], check=True)
@@ -31,7 +31,7 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     validations = [step["validation/mean"] for step in steps if "validation/mean" in step]
     return {
         "seed": seed,
-        "seconds": json.loads(seconds_file.read_text()),
+        "seconds": json.loads(seconds_file.read_text()) if seconds_file.exists() else None,
         "seconds_steps": sum(step["seconds/step"] for step in steps),
         "steps": steps[-1]["step"],
         "resets": [(event["step"], event["trigger"]) for event in events if event["event"] == "reset"],
@@ -84,7 +84,11 @@ def markdown(runs: list[dict[str, Any]]) -> str:
     def row(name: str, cells: list[str]) -> None:
         lines.append(f"| {name} | {' | '.join(cells)} |")
 
-    row("wall seconds, all / RL", [f"{run['seconds']:.0f} / {run['seconds_steps']:.0f}" for run in runs])
+    walls = ["-" if run["seconds"] is None else f"{run['seconds']:.0f}" for run in runs]
+    row(
+        "wall seconds, all / RL",
+        [f"{wall} / {run['seconds_steps']:.0f}" for wall, run in zip(walls, runs, strict=True)],
+    )
     row("RL steps", [str(run["steps"]) for run in runs])
     row("resets", [", ".join(f"{trigger} at {step}" for step, trigger in run["resets"]) or "none" for run in runs])
     row(
