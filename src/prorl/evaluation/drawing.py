@@ -21,8 +21,9 @@ from prorl.prompts.template import Template
 from prorl.records import Prompt, Request, Sampling
 from prorl.seeds import stream_seed
 
-BLOCK = 32
-"""Samples of one problem that are drawn and kept together."""
+BLOCK_TOKENS = 32768
+MIN_BLOCK, MAX_BLOCK = 16, 256
+"""Samples of one problem that are drawn and kept together: they share the prompt, and as few are lost as can be."""
 COMMIT, COMMIT_SECONDS = 2048, 1.0
 """Samples that are written at a time, or sooner once so much time has passed since the last: what a kill can lose."""
 
@@ -62,7 +63,7 @@ def draw(
     drawn = 0
     while lacking := _lacking(store.solved(threshold), budget):
         requests, places = [], []
-        for key, (id, indices) in zip(count(), _blocks(lacking)):
+        for key, (id, indices) in zip(count(), _blocks(lacking, stream.max_tokens)):
             seeds = tuple(stream_seed(stream.seed, "boundary", stream.role, id, index) for index in indices)
             requests.append(Request(key, tokens[id], len(indices), sampling, seeds))
             places.append((id, indices))
@@ -114,10 +115,11 @@ def _lacking(solved: Mapping[str, Mapping[int, bool]], budget: Budget) -> dict[s
     return lacking
 
 
-def _blocks(lacking: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Sequence[int]]]:
+def _blocks(lacking: Mapping[str, Sequence[int]], max_tokens: int) -> Iterator[tuple[str, Sequence[int]]]:
+    size = min(max(BLOCK_TOKENS // max_tokens, MIN_BLOCK), MAX_BLOCK)
     for id, indices in lacking.items():
-        for start in range(0, len(indices), BLOCK):
-            yield id, indices[start : start + BLOCK]
+        for start in range(0, len(indices), size):
+            yield id, indices[start : start + size]
 
 
 def _samples(judged: Judged, indices: Sequence[int]) -> Iterator[Sample]:

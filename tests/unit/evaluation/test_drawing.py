@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from prorl.evaluation.budget import Budget
-from prorl.evaluation.drawing import BLOCK, digests, draw, encoded
+from prorl.evaluation.drawing import _blocks, digests, draw, encoded
 from prorl.evaluation.samples import SampleStore, Stream, read_samples
 from prorl.evaluation.suites import Problem
 from prorl.evaluation.tally import answered, tally
@@ -114,13 +114,18 @@ def test_what_the_audit_reads(tmp_path, pools):
 def test_only_what_is_lacking_is_drawn(tmp_path, pools):
     bench = Bench(tmp_path / "a", pools, lambda id, index: f"{id[1]}{index % 7}")
     assert [bench.draw(Budget(count)) for count in (3, 3, 40, 5)] == [6, 0, 74, 0]
-    assert max(request.num_rollouts for request in bench.requests) == BLOCK
     whole = Bench(tmp_path / "b", pools, bench.script)
     whole.draw(Budget(40))
     assert bench.samples() == whole.samples()
     seeds = [seed for request in bench.requests for seed in request.seeds]
     assert len(seeds) == len(set(seeds)) == 80
     assert [counts.num_samples for counts in bench.tally(Budget(5))] == [5, 5]
+
+
+def test_blocks_hold_about_as_many_tokens_each():
+    """32,768 tokens: 32 responses of 1,024; never fewer than 16, of 8,192, nor more than 256, of 48."""
+    sizes = {limit: [len(part) for _, part in _blocks({"p": range(300)}, limit)] for limit in (48, 1024, 8192)}
+    assert sizes == {48: [256, 44], 1024: [32] * 9 + [12], 8192: [16] * 18 + [12]}
 
 
 def test_a_gap_is_filled(tmp_path, pools):
