@@ -114,7 +114,6 @@ def test_what_a_measurement_at_the_end_cannot_use_is_refused_at_the_beginning(tm
             run(tmp_path / "run", recipe, *options, evaluated)
         assert not (tmp_path / "run").exists()
 
-    refused(sort_row(41, metadata={"task": "sort", "level": 9}), words="logic: level 9 of sort has one problem")
     refused(sort_row(41, prompt="o" + "1" * 90 + ":"), words="evaluation problem r41 has 92 tokens")
     refused(sort_row(41, verifier="chess"), words="no verifier 'chess'")
 

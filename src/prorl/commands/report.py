@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         path = write_report(folders[0])
     except OSError as error:
         raise UserError(
-            f"{error.filename or folders[0]}: cannot read and write there ({error.strerror}); "
+            f"{error.filename if len(folders) > 1 else folders[0]}: cannot read and write there ({error.strerror}); "
             "give a run's own folder, or --out for a comparison"
         ) from None
     sys.stdout.write(f"{path}\n")
