@@ -71,7 +71,7 @@ def _cell(cell: object) -> str | int | float:
     if isinstance(cell, int | float):
         return cell if finite(cell) is not None else ""
     text = str(cell)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def _levels(result: Entry) -> Iterator[Row]:
