@@ -37,12 +37,12 @@ def table(result: Mapping[str, Any], *, colour: bool = False) -> str:
     lines = [_paint("Reasoning boundary", BOLD, colour), headline(result), _overall(result["groups"][0], k), ""]
     sections = {
         f"OPENED  the base solves at most {MAX_TEXT} of it in {k} samples": (opened, GREEN),
-        f"EXPANDED  pass@{k} rose": (grown, GREEN),
-        f"DIMINISHED  pass@{k} fell": (by_verdict["diminished"], RED),
+        "EXPANDED  pass@k rose, at the largest k at which guessing is seldom right": (grown, GREEN),
+        "DIMINISHED  pass@k fell": (by_verdict["diminished"], RED),
     }
     for title, (chosen, code) in sections.items():
         if chosen:
-            lines += [_paint(title, code, colour), _head(width, k), *(_row(level, k, width) for level in chosen), ""]
+            lines += [_paint(title, code, colour), _head(width), *(_row(level, width) for level in chosen), ""]
     others = [level for level in levels if level["verdict"] not in ("expanded", "diminished")]
     if others:
         lines += [_paint("OTHER LEVELS" if len(others) < len(levels) else "LEVELS", BOLD, colour)]
@@ -94,18 +94,18 @@ def _paint(text: str, code: str, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
 
-def _head(width: int, k: int) -> str:
-    name = f"pass@{k}"
-    return f"{'':<{width}}  pass@1            {name:<18} (95 %)              tolerant          k   trained on"
+def _head(width: int) -> str:
+    return f"{'':<{width}}  pass@1            {'pass@k':<18} (95 %)              tolerant          k   trained on"
 
 
-def _row(level: Level, k: int, width: int) -> str:
-    base, trained = level["base"], level["trained"]
+def _row(level: Level, width: int) -> str:
+    """pass@k at the k at which the level is judged."""
+    base, trained, k = level["base"], level["trained"], level["k"]
     low, high = level["interval"]["change"][f"pass@{k}"]
     cells = [f"{base[name]:.3f} -> {trained[name]:.3f}" for name in ("pass@1", f"pass@{k}", f"tolerant/pass@{k}")]
     return (
         f"{level['name']:<{width}}  {cells[0]:<16}  {cells[1]:<18} {f'({low:+.2f} to {high:+.2f})':<18}  {cells[2]:<16}"
-        f"  {level['k']:<3} {'yes' if level['trained_on'] else 'no'}"
+        f"  {k:<3} {'yes' if level['trained_on'] else 'no'}"
     )
 
 
