@@ -16,7 +16,7 @@ from prorl import laboratory
 from runs import ENVIRONMENT, usual_signals
 
 KILLS = int(os.environ.get("PRORL_KILLS", "2"))
-SAMPLES = 768
+SAMPLES = 384 * max(KILLS, 2)
 WHOLE = 2 * 2 * SAMPLES
 """Two models, two problems."""
 COMMAND = ("boundary", "mini-base", "mini-base", *SMALL, "--max-level", 7, "--samples", SAMPLES, "--no-audit")

@@ -235,13 +235,15 @@ def test_eval_is_the_papers_protocol(bench, tmp_path):
     assert "audit" in result
 
 
-def test_a_lower_threshold_counts_more(bench, tmp_path):
-    """The same samples; a score of at least 0 is what every sample has."""
+def test_a_threshold_is_read_from_the_stored_scores(bench, tmp_path):
+    """The same samples; scores of 0 and 1 are on the same sides of 0.01 and of 1, and 0 would let everything pass."""
     command = ("eval", "mini-base", *SMALL, *QUICK, "--samples", 4)
     assert bench(*command) == 0
-    assert bench(*command, "--threshold", 0) == 0
+    before = result_of(tmp_path / "out", "eval.json")["groups"][0]["model"]
+    assert bench(*command, "--threshold", 0.01) == 0
     assert bench.drawn == 0
-    assert result_of(tmp_path / "out", "eval.json")["groups"][0]["model"]["pass@1"] == 1.0
+    assert result_of(tmp_path / "out", "eval.json")["groups"][0]["model"] == before
+    assert bench(*command, "--threshold", 0) == 2
 
 
 REWARD = "def grade(prompt, response):\n    return float(len(response) % 2 == 0)\n"
@@ -299,6 +301,9 @@ def test_an_equal_model_elsewhere_is_not_sampled_again(bench, tmp_path):
     assert bench("eval", "mini-base", *SMALL, *QUICK, "--samples", 4) == 0
     shutil.copytree(mini_base_path(), tmp_path / "copy")
     before = comparable(result_of(tmp_path / "out", "eval.json"))
+    assert bench("eval", "./copy", *SMALL, *QUICK, "--samples", 4) == 2
+    assert "a result of other models or suites" in bench.err
+    (tmp_path / "out" / "eval.json").unlink()
     assert bench("eval", "./copy", *SMALL, *QUICK, "--samples", 4) == 0
     assert bench.drawn == 0
     assert comparable(result_of(tmp_path / "out", "eval.json")) == before
