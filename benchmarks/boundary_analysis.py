@@ -86,6 +86,7 @@ def measure(problems: int, samples: int) -> dict[str, float]:
         find(order, streams, replace(Questions(), audit=True), lambda text: None)
         audited = time.perf_counter() - start - analysed
         start = time.perf_counter()
+        (folder / "tables").mkdir()
         paths = [*write_findings(result, folder), *write_tables(result, folder / "tables")]
         written = time.perf_counter() - start
         sizes = {f"bytes/{path.name}": path.stat().st_size for path in paths}
