@@ -1,9 +1,11 @@
 """Stand-ins for the parts of a run: an engine that says what a script tells it, and verifiers that read a mark."""
 
+import contextlib
 import functools
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -12,6 +14,7 @@ from transformers import AutoTokenizer
 from prorl.config import Source
 from prorl.prompts.template import Template
 from prorl.records import Request, Rollout
+from prorl.rewards.verifier import VerifierPool
 from prorl.shipped import mini_base_path
 
 EOS = 1
@@ -32,6 +35,20 @@ def harsh(prompt, response):
     return float(response == "1")
 """
 """A reward file. `!` breaks it, `z` never ends; 1, h and q at the start are 1, 1/2 and 1/4, all else is 0."""
+
+
+@contextlib.contextmanager
+def two_readings(folder: Path) -> Iterator[list[VerifierPool]]:
+    """A strict and a tolerant reading: the strict one takes `1` only, the tolerant one what begins with it."""
+    path = folder / "rewards.py"
+    path.write_text(REWARDS)
+    with contextlib.ExitStack() as opened:
+        yield [
+            opened.enter_context(
+                VerifierPool(workers=1, timeout_seconds=30.0, memory_mb=512, functions={"d": f"{path}:{name}"})
+            )
+            for name in ("harsh", "grade")
+        ]
 
 
 @functools.cache

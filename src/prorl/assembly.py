@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from torch import Tensor
 
 from prorl import models, schedule
 from prorl.checkpoint import Checkpoints, Snapshot
@@ -206,8 +205,6 @@ class Parts:
     phase: PhaseParts
     sampling: Callable[[str], None]
     progress: Callable[[str], None]
-    base: Mapping[str, Tensor]
-    """The weights that the run began with."""
     held_out: frozenset[str]
     versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _VERSIONED})
 
@@ -306,14 +303,13 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     loaded = models.load(run.model)
     config = run.phases[0]
     learner = TorchLearner(loaded, config, progress)
-    base = {name: value.detach().to("cpu", copy=True) for name, value in learner.weights().items()}
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     held_out = held_out_texts(run)
     for later in run.phases[1:]:
         for verifiers in open_data(loaded, later, run.train.seed, held_out)[-1]:
             verifiers.close()  # what is wrong is said now, not after days
     phase = open_phase(loaded, config, run.train.seed, held_out, sampling)
-    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, base, held_out)
+    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, held_out)
 
 
 def host_bytes() -> int:

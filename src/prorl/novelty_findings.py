@@ -1,6 +1,6 @@
 """How new the trained model's texts are: against a corpus or the base's own samples, and in the eyes of the base."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from prorl import models
 from prorl.assembly import make_engine
 from prorl.evaluation.entries import generator
+from prorl.evaluation.estimators import solved_at
 from prorl.evaluation.likelihood import Pair, ResponseLogprob, base_logprobs, summary
 from prorl.evaluation.novelty import corpus_digest, corpus_documents, halves, novelty
 from prorl.evaluation.samples import Sample, Stream, problem_digest, read_samples
@@ -61,9 +62,13 @@ def _encoded(order: Order, stream: Stream, loaded: LoadedModel) -> Encoded:
 
     path = order.folder / stream.file_name
     return {
-        id: [(tokens(sample), sample.strict >= order.threshold) for sample in samples[:SAMPLES]]
+        id: list(zip(map(tokens, samples[:SAMPLES]), _right(samples[:SAMPLES], order.threshold), strict=True))
         for id, samples in read_samples(path, [problem.prompt.id for problem in order.problems])
     }
+
+
+def _right(samples: Sequence[Sample], threshold: float) -> list[bool]:
+    return [bool(right) for right in solved_at(np.array([sample.strict for sample in samples]), threshold)]
 
 
 def _indexed(corpus: Path, folder: Path, loaded: LoadedModel, progress: Callable[[str], None]) -> SuffixIndex:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from prorl.evaluation.estimators import solved_at
 from prorl.records import Prompt
 from prorl.rewards.answers import FENCE
 from prorl.rewards.rows import GOLD_RESPONSES, ROW_CHECKS, verifier_name
@@ -212,7 +214,8 @@ def _judged(pool: VerifierPool, items: Sequence[Item], threshold: float) -> list
         unique = [list(dict.fromkeys(text for text in texts if text is not None)) for _, texts in part]
         scores = pool.verify([(prompt, texts) for (prompt, _), texts in zip(part, unique, strict=True)])
         for (_, texts), known, of_problem in zip(part, unique, scores, strict=True):
-            right = {text for text, score in zip(known, of_problem, strict=True) if score.value >= threshold}
+            solves = solved_at(np.array([score.value for score in of_problem]), threshold)
+            right = {text for text, is_right in zip(known, solves, strict=True) if is_right}
             found.append([text in right for text in texts])
     return found
 
@@ -251,7 +254,7 @@ def _junk(prompts: Sequence[Prompt], readings: Sequence[VerifierPool], threshold
 
 
 def _count_agreement(counts: dict[str, int], item: Answered, threshold: float) -> None:
-    strict, tolerant = item.strict >= threshold, item.tolerant >= threshold
+    strict, tolerant = solved_at(item.strict, threshold), solved_at(item.tolerant, threshold)
     parts = {
         "both": strict & tolerant,
         "strict_only": strict & ~tolerant,

@@ -9,7 +9,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from prorl.evaluation.estimators import all_at_k, chance_at_k, chance_corrected, crossing, shift_bound
-from prorl.evaluation.intervals import mean_interval, samples_change_interval, samples_interval, stratified_interval
+from prorl.evaluation.intervals import (
+    mean_interval,
+    samples_change_interval,
+    samples_interval,
+    stratified_interval,
+    widened,
+)
 from prorl.evaluation.regimes import regime
 from prorl.evaluation.solved import solved_sets
 from prorl.evaluation.testing import guess_test, mcnemar, swap_test
@@ -116,8 +122,8 @@ def _group_bounds(
     else:
         low, high = stratified_interval(values, strata, alpha=alpha, rng=rng)
     mean, room = _mean(values, strata), NormalDist().inv_cdf(1 - alpha / 2) / (len(values) + 2)
-    below, above = np.hypot(mean - np.minimum(low, mean), room), np.hypot(np.maximum(high, mean) - mean, room)
-    return np.maximum(mean - below, 0.0), np.minimum(mean + above, 1.0)
+    low, high = widened(mean, low, high, room)
+    return np.maximum(low, 0.0), np.minimum(high, 1.0)
 
 
 def _compared(

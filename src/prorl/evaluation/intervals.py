@@ -89,6 +89,14 @@ def stratified_interval(
     return lower, upper
 
 
+def widened(
+    mean: Float[np.ndarray, " K"], lower: Float[np.ndarray, " K"], upper: Float[np.ndarray, " K"], room: float
+) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Bounds set further from the mean by `room`, in quadrature: what a bootstrap lacks where problems agree."""
+    below, above = np.hypot(np.maximum(mean - lower, 0), room), np.hypot(np.maximum(upper - mean, 0), room)
+    return mean - below, mean + above
+
+
 def samples_interval(
     num_samples: Int[np.ndarray, " P"],
     num_correct: Int[np.ndarray, " P"],

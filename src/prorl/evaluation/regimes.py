@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from prorl.evaluation.intervals import stratified_interval
+from prorl.evaluation.intervals import stratified_interval, widened
 
 Verdict = Literal["sustained", "plateau", "diminish", "unclear", "none"]
 REGIMES: tuple[Verdict, ...] = get_args(Verdict)
@@ -125,9 +125,8 @@ def _changes(
     least = NormalDist().inv_cdf(1 - alpha / 2) / (1 / (share**2).sum() + 2)
     means = share @ values
     lower, upper = stratified_interval(values, strata, alpha=alpha, rng=rng, resamples=resamples)
-    below = np.hypot(np.maximum(means - lower, 0), least)
-    above = np.hypot(np.maximum(upper - means, 0), least)
+    lower, upper = widened(means, lower, upper, least)
     return [
-        _Change(float(mean), float(max(-1.0, mean - down)), float(min(1.0, mean + up)))
-        for mean, down, up in zip(means, below, above, strict=True)
+        _Change(float(mean), float(max(-1.0, low)), float(min(1.0, high)))
+        for mean, low, high in zip(means, lower, upper, strict=True)
     ]

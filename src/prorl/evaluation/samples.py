@@ -17,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from prorl.durable import explained
 from prorl.errors import RunFailed, UserError
+from prorl.evaluation.estimators import solved_at
 from prorl.records import OUTCOMES, FinishReason, Outcome
 
 APPLICATION_ID = 0x50524F4C
@@ -193,12 +196,14 @@ class SampleStore:
         ids = {number: id for id, number in self._numbers.items()}
         found: dict[str, dict[int, bool]] = {id: {} for id in self._numbers}
         try:
-            for key, strict in self._database.execute("SELECT key, strict FROM sample ORDER BY key"):
-                number, index = divmod(key, MAX_SAMPLES)
-                if number in ids:
-                    found[ids[number]][index] = strict >= threshold
+            rows = self._database.execute("SELECT key, strict FROM sample ORDER BY key").fetchall()
         except sqlite3.Error as error:
             raise unusable(self.path, error) from None
+        right = solved_at(np.array([strict for _, strict in rows]), threshold).tolist()
+        for (key, _), solves in zip(rows, right, strict=True):
+            number, index = divmod(key, MAX_SAMPLES)
+            if number in ids:
+                found[ids[number]][index] = solves
         return found
 
 

@@ -10,7 +10,7 @@ from prorl.evaluation.audit import Answered
 from prorl.evaluation.boundary import ProblemCounts
 from prorl.evaluation.budget import Budget
 from prorl.evaluation.diversity import NO_ANSWER, answer_classes, answer_entropy, distinct_texts
-from prorl.evaluation.estimators import majority_at_k
+from prorl.evaluation.estimators import majority_at_k, mean_at_n, solved_at
 from prorl.evaluation.samples import Sample, read_samples
 from prorl.evaluation.suites import Problem
 from prorl.seeds import stream_seed
@@ -19,7 +19,6 @@ WELL_FORMED = ("correct", "partial", "wrong")
 MAJORITIES = (8, 64)
 """k of majority@k, where there are as many samples."""
 MAJORITY_DRAWS = 50
-ROUNDING = 1e-9
 
 
 def tally(problems: Sequence[Problem], path: Path, budget: Budget, threshold: float) -> list[ProblemCounts]:
@@ -31,7 +30,7 @@ def tally(problems: Sequence[Problem], path: Path, budget: Budget, threshold: fl
     by_id = {problem.prompt.id: problem for problem in problems}
     counts = []
     for id, samples in read_samples(path, by_id):
-        right = [sample.strict >= threshold - ROUNDING for sample in samples]
+        right = solved_at(np.array([sample.strict for sample in samples]), threshold).tolist()
         num_samples = budget.counted(right)
         assert num_samples, f"{path}: {id} has fewer samples than were asked for"
         counts.append(_counts(by_id[id], samples[:num_samples], right[:num_samples], budget, threshold))
@@ -42,7 +41,7 @@ def _counts(
     problem: Problem, samples: Sequence[Sample], right: Sequence[bool], budget: Budget, threshold: float
 ) -> ProblemCounts:
     prompt = problem.prompt
-    either = [strict or sample.tolerant >= threshold - ROUNDING for strict, sample in zip(right, samples, strict=True)]
+    either = (np.array(right) | solved_at(np.array([sample.tolerant for sample in samples]), threshold)).tolist()
     return ProblemCounts(
         prompt_id=prompt.id,
         domain=prompt.domain,
@@ -67,7 +66,7 @@ def _values(id: str, samples: Sequence[Sample], right: Sequence[bool]) -> dict[s
     ks = [k for k in MAJORITIES if k <= num_samples]
     rng = np.random.default_rng(stream_seed("majority", id) & (2**63 - 1))
     return {
-        "mean_score": fmean(sample.strict for sample in samples),
+        "mean_score": mean_at_n([sample.strict for sample in samples]),
         "well_formed": fmean(formed),
         "truncated": fmean(sample.finish == "length" for sample in samples),
         "mean_tokens": fmean(sample.num_tokens for sample in samples),
@@ -81,7 +80,8 @@ def answered(problems: Sequence[Problem], path: Path, budget: Budget, threshold:
     """The samples of a store that count, problem by problem, as the audit takes them."""
     prompts = {problem.prompt.id: problem.prompt for problem in problems}
     for id, stored in read_samples(path, prompts):
-        samples = stored[: budget.counted([sample.strict >= threshold - ROUNDING for sample in stored])]
+        right = solved_at(np.array([sample.strict for sample in stored]), threshold).tolist()
+        samples = stored[: budget.counted(right)]
         yield Answered(
             prompts[id],
             [sample.text for sample in samples],

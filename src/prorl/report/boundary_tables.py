@@ -1,6 +1,7 @@
 """Tables of the boundary: levels with their verdicts, solved sets, generalisation, settings. Decides no verdict."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from prorl.report.boundary_values import (
@@ -20,6 +21,7 @@ from prorl.report.boundary_values import (
     value,
     whole,
 )
+from prorl.report.differences import flatten
 from prorl.report.escaping import safe
 from prorl.report.tables import badge, heat_cell, table
 
@@ -185,17 +187,6 @@ def setting_table(found: Mapping[str, Any]) -> str:
     """Names and values, those of inner objects with dots."""
     rows = [
         f'<tr><th>{safe(name)}</th><td class="text long">{safe(shown)}</td></tr>'
-        for name, shown in flattened(found)[:MAX_SETTINGS]
+        for name, shown in islice(flatten(found), MAX_SETTINGS)
     ]
     return table('<th>setting</th><th class="text">value</th>', "".join(rows)) if rows else ""
-
-
-def flattened(found: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """`(name, text)` of every value."""
-    pairs: list[tuple[str, str]] = []
-    for name, inner in found.items():
-        if isinstance(inner, dict):
-            pairs += flattened(inner, f"{before}{name}.")
-        else:
-            pairs.append((f"{before}{name}", str(inner)))
-    return pairs

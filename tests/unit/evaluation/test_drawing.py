@@ -11,24 +11,15 @@ from prorl.evaluation.suites import Problem
 from prorl.evaluation.tally import answered, tally
 from prorl.judging import Judge
 from prorl.records import Prompt, Sampling
-from prorl.rewards.verifier import VerifierPool
-from stand_ins import REWARDS, ScriptedEngine, template
+from stand_ins import ScriptedEngine, template, two_readings
 
 STREAM = Stream(model="m" * 32, role="base", seed=3, temperature=0.7, top_p=0.9, max_tokens=9)
 
 
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):
-    """A strict and a tolerant reading: the strict one takes `1` only, the tolerant one what begins with it."""
-    path = tmp_path_factory.mktemp("rewards") / "rewards.py"
-    path.write_text(REWARDS)
-    made = [
-        VerifierPool(workers=1, timeout_seconds=30.0, memory_mb=512, functions={"d": f"{path}:{name}"})
-        for name in ("harsh", "grade")
-    ]
-    yield made
-    for pool in made:
-        pool.close()
+    with two_readings(tmp_path_factory.mktemp("rewards")) as made:
+        yield made
 
 
 def make_problems(count):

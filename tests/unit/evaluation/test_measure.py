@@ -8,22 +8,13 @@ from prorl.evaluation.problems import validation_problems
 from prorl.evaluation.sampling import answer
 from prorl.judging import Judge
 from prorl.records import Prompt, Sampling
-from prorl.rewards.verifier import VerifierPool
-from stand_ins import REWARDS, ScriptedEngine, template
+from stand_ins import ScriptedEngine, template, two_readings
 
 
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):
-    """A strict and a tolerant reading: the strict one takes `1` only, the tolerant one what begins with it."""
-    path = tmp_path_factory.mktemp("rewards") / "rewards.py"
-    path.write_text(REWARDS)
-    made = [
-        VerifierPool(workers=1, timeout_seconds=30.0, memory_mb=512, functions={"d": f"{path}:{name}"})
-        for name in ("harsh", "grade")
-    ]
-    yield made
-    for pool in made:
-        pool.close()
+    with two_readings(tmp_path_factory.mktemp("rewards")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
