@@ -62,8 +62,8 @@ WRONG_VALUES = {
     ("--temperature", "inf"): "--temperature inf: must be between 0 and 10",
     ("--top-p", 0): "--top-p 0: must be between 0.01 and 1",
     ("--top-p", 2): "--top-p 2: must be between 0.01 and 1",
-    ("--threshold", 1.5): "--threshold 1.5: must be between 0 and 1",
-    ("--threshold", "nan"): "--threshold nan: must be between 0 and 1",
+    ("--threshold", 1.5): "--threshold 1.5: must be between 0.01 and 1",
+    ("--threshold", "nan"): "--threshold nan: must be between 0.01 and 1",
     ("--max-tokens", 0): "--max-tokens 0: must be 1 or more",
     ("--max-tokens", 250): "--max-tokens 250: model mini-base holds 256 tokens, of which problem",
     ("--seed", -1): "--seed -1: must be 0 or more",
@@ -152,7 +152,7 @@ def test_rows_that_nobody_can_judge(refused, tmp_path):
 
     assert "no verifier 'chess'" in only(domain="chess")
     line = only(domain="instruction", metadata={"instructions": 3})
-    assert "--suite: row a: the instruction verifier cannot judge it" in line
+    assert "--suite: row rows.jsonl:a: the instruction verifier cannot judge it" in line
     assert "rows.jsonl" in only(domain="math", prompt=7)
 
 
@@ -231,7 +231,7 @@ def test_a_problem_that_has_changed(refused, bench, tmp_path):
     before = result_of(tmp_path / "out", "eval.json")
     ask("b72:")
     line = refused(*command)
-    assert "problem a is not the one that its samples answer" in line
+    assert "problem rows.jsonl:a is not the one that its samples answer" in line
     assert line.endswith("sample into another folder")
     ask("a72:")
     assert bench(*command) == 0

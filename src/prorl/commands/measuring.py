@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -203,13 +204,13 @@ def out_folder(arguments: argparse.Namespace, *paths: str) -> Path:
 
 def refuse_other(path: Path, order: Order) -> None:
     """Keep a result that is there unless it is of the same models on the same suites: more samples replace it."""
+    if not os.path.exists(path):  # nor can it be, where the folder's name is a file's or too long: writing says so
+        return
     try:
         found = json.loads(path.read_bytes())
         summary = found["summary"]["settings"]
         paths = {role: model["path"] for role, model in summary["models"].items() if not role.isdigit()}
         suites, of_run = summary["suites"], "sources" in found.get("asked", {})
-    except FileNotFoundError:
-        return
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: is not a result of this command; choose another --out") from None
     same = paths == {role: model.path for role, model in order.models.items() if not role.isdigit()}
