@@ -83,7 +83,7 @@ def _torch_engine(loaded: LoadedModel, config: Config) -> Engine:
 
 def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
     return GenerateEngine(
-        loaded.model,
+        models.same_architecture(loaded),
         eos_ids=loaded.eos_ids,
         max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
         token_budget=config.rollouts.token_budget,

@@ -8,37 +8,46 @@ foreign one is refused by name. Nothing is pickled: tensors are safetensors, the
     step_N/reference.safetensors, optimizer.safetensors, optimizer.json, state.json, config.toml, manifest.json
     latest                     the name of the newest, for people and scripts; `Checkpoints.latest` looks for itself
 
-This module does not decide when to save, what the state means, or whether a recipe may continue it. One process
-writes a folder at a time; any number may read it meanwhile.
+This module does not decide when to save, what the state means, or whether a recipe may continue it. One run
+writes a folder at a time; any number may read it meanwhile. Several ranks write one checkpoint together, each a part of
+the tensors in whole tensors (`tensor_files.py`), so that any number of ranks goes on from it.
 """
 
-import hashlib
 import itertools
 import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
 
+from prorl.checkpoint_format import (
+    MANIFEST,
+    Kind,
+    Manifest,
+    decode,
+    encode,
+    is_ours,
+    read_manifest,
+    refused,
+    render,
+    verify,
+)
+from prorl.distributed import from_first, is_first, on_first, rank, together, world
 from prorl.durable import explained, sha256, sync, system_error
 from prorl.errors import UserError
+from prorl.tensor_files import INDEX, load_tensors, save_tensors, tensor_files
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 POLICY = "policy/model.safetensors"
 REFERENCE = "reference.safetensors"
-Kind = Literal["regular", "reset"]
 
 _STEP = re.compile(r"step_(0|[1-9]\d*)")
 _STEP_OR_OLD = re.compile(r"(\.old-)?step_(0|[1-9]\d*)(?(1)-\d+)")
 _ASIDE = re.compile(r"\.(tmp|old)-(.+)-([1-9]\d{0,8})")
-_MARKS = {"__tensor__", "__tuple__", "__dict__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +67,6 @@ class Snapshot:
     """As torch's `state_dict`: nested containers of tensors and numbers."""
     config_toml: str
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a checkpoint consists of. `files` maps a relative name to `[bytes, sha256]`."""
-
-    step: int
-    kind: Kind
-    reference_id: str
-    versions: Mapping[str, str]
-    files: Mapping[str, list[Any]]
 
 
 class Checkpoints:
@@ -101,21 +99,31 @@ class Checkpoints:
         on a full disk and UserError on a folder that cannot be written; the checkpoints there are then untouched.
         """
         target = self.folder / f"step_{snapshot.step}"
-        aside, pointer = self._aside("tmp", target.name), self._aside("tmp", "latest")
+        aside, pointer = from_first((self._aside("tmp", target.name), self._aside("tmp", "latest")))
         self.problems = []
-        try:
+
+        def prepare() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._clean()
+            (aside / "policy").mkdir(parents=True)
+            write_model_files(aside / "policy")
+
+        def commit() -> None:
+            pointer.write_text(f"{target.name}\n")
+            sync(pointer)  # before the commit: after it nothing needs room on the disk
+            self._commit(aside, target)
+            pointer.replace(self.folder / "latest")
+
+        try:
             try:
-                self._write(aside, snapshot, write_model_files, kind)
-                pointer.write_text(f"{target.name}\n")
-                sync(pointer)  # before the commit: after it nothing needs room on the disk
-                self._commit(aside, target)
-                pointer.replace(self.folder / "latest")
+                on_first(prepare)
+                self._write(aside, snapshot, kind)
+                on_first(commit)
             finally:
-                shutil.rmtree(aside, ignore_errors=True)
-                pointer.unlink(missing_ok=True)
-            self._retain(set(pinned.values()))
+                if is_first():
+                    shutil.rmtree(aside, ignore_errors=True)
+                    pointer.unlink(missing_ok=True)
+            on_first(lambda: self._retain(set(pinned.values())))
         except Exception as error:  # Rust libraries report a full disk as a plain Exception
             if system_error(error) is None:
                 raise
@@ -129,25 +137,25 @@ class Checkpoints:
             try:
                 manifest = read_manifest(path)
                 if manifest.step != step:
-                    raise _refused(path, f"its manifest is that of step {manifest.step}")
-                _verify(path, manifest, manifest.files)
+                    raise refused(path, f"its manifest is that of step {manifest.step}")
+                verify(path, manifest, manifest.files)
                 return path
             except UserError as error:
                 self.problems.append(str(error))
         return None
 
     def load(self, path: Path) -> Snapshot:
-        """Read a checkpoint back, to the bit, after verifying all of it; tensors come to the CPU."""
+        """Read a checkpoint back, to the bit, after the first rank verified all of it; tensors come to the CPU."""
         manifest = read_manifest(path)
-        _verify(path, manifest, manifest.files)
-        tensors = _load_tensors(path / "optimizer.safetensors")
+        on_first(lambda: verify(path, manifest, manifest.files))
+        tensors = load_tensors(path / "optimizer.safetensors")
         return Snapshot(
             step=manifest.step,
-            state=_decode(json.loads((path / "state.json").read_bytes()), {}),
-            weights=_load_tensors(path / POLICY),
-            reference=_load_tensors(path / REFERENCE),
+            state=decode(json.loads((path / "state.json").read_bytes()), {}),
+            weights=load_tensors(path / POLICY),
+            reference=load_tensors(path / REFERENCE),
             reference_id=manifest.reference_id,
-            optimizer=_decode(json.loads((path / "optimizer.json").read_bytes()), tensors),
+            optimizer=decode(json.loads((path / "optimizer.json").read_bytes()), tensors),
             config_toml=(path / "config.toml").read_bytes().decode(),
             versions=manifest.versions,
         )
@@ -155,8 +163,8 @@ class Checkpoints:
     def load_weights(self, path: Path, which: Literal["policy", "reference"]) -> dict[str, torch.Tensor]:
         """One of the two models of a checkpoint, verified."""
         name = {"policy": POLICY, "reference": REFERENCE}[which]
-        _verify(path, read_manifest(path), [name])
-        return _load_tensors(path / name)
+        verify(path, read_manifest(path), _files_of(path / name, path))
+        return load_tensors(path / name)
 
     def _aside(self, purpose: Literal["tmp", "old"], name: str) -> Path:
         return self.folder / f".{purpose}-{name}-{os.getpid()}"
@@ -188,33 +196,43 @@ class Checkpoints:
             else:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _write(self, folder: Path, snapshot: Snapshot, write_model_files: Callable[[Path], None], kind: Kind) -> None:
-        """All files of a checkpoint, the manifest last, each flushed to the disk."""
-        (folder / "policy").mkdir(parents=True)
-        write_model_files(folder / "policy")
-        _save_tensors(snapshot.weights, folder / POLICY)
-        source = self._reference_to_share(snapshot.reference_id)
-        if source is None or not _link(source, folder / REFERENCE):
-            _save_tensors(snapshot.reference, folder / REFERENCE)
+    def _write(self, folder: Path, snapshot: Snapshot, kind: Kind) -> None:
+        """All files of a checkpoint, the manifest last, each flushed to the disk; its folders are there."""
+        save_tensors(snapshot.weights, folder / POLICY)
+        if not on_first(lambda: self._share_reference(snapshot.reference_id, folder)):
+            save_tensors(snapshot.reference, folder / REFERENCE)
         tensors: dict[str, torch.Tensor] = {}
-        (folder / "optimizer.json").write_text(json.dumps(_encode(snapshot.optimizer, tensors, "optimizer")))
-        _save_tensors(tensors, folder / "optimizer.safetensors")
-        tensors = {}
-        (folder / "state.json").write_text(json.dumps(_encode(snapshot.state, tensors, "state")))
-        assert not tensors, f"tensors belong into the weights or the optimizer, not into {sorted(tensors)}"
-        (folder / "config.toml").write_bytes(snapshot.config_toml.encode())
-        files = {}
-        for path in sorted(folder.rglob("*")):
-            sync(path)
-            if path.is_file():
-                files[path.relative_to(folder).as_posix()] = [path.stat().st_size, sha256(path)]
-        manifest = Manifest(snapshot.step, kind, snapshot.reference_id, dict(snapshot.versions), files)
-        (folder / MANIFEST).write_text(_render(manifest))
-        sync(folder / MANIFEST)
-        sync(folder)
+        optimizer = json.dumps(encode(snapshot.optimizer, tensors, "optimizer"))
+        save_tensors(tensors, folder / "optimizer.safetensors")
+
+        def write_rest() -> list[str]:
+            (folder / "optimizer.json").write_text(optimizer)
+            tensors: dict[str, torch.Tensor] = {}
+            (folder / "state.json").write_text(json.dumps(encode(snapshot.state, tensors, "state")))
+            assert not tensors, f"tensors belong into the weights or the optimizer, not into {sorted(tensors)}"
+            (folder / "config.toml").write_bytes(snapshot.config_toml.encode())
+            return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+        names = on_first(write_rest)
+        parts = together(lambda: _flushed(folder, names[rank() :: world()]))
+        files = {name: entry for part in parts for name, entry in part.items()}
+
+        def write_manifest() -> None:
+            ordered = {name: files[name] for name in names}
+            manifest = Manifest(snapshot.step, kind, snapshot.reference_id, dict(snapshot.versions), ordered)
+            (folder / MANIFEST).write_text(render(manifest))
+            for path in (folder / MANIFEST, *(path for path in folder.rglob("*") if path.is_dir()), folder):
+                sync(path)
+
+        on_first(write_manifest)
+
+    def _share_reference(self, reference_id: str, folder: Path) -> bool:
+        """Link the files of an equal reference into `folder`; False where there are none or they cannot be linked."""
+        source = self._reference_to_share(reference_id)
+        return source is not None and all(_link(source / name, folder / name) for name in _reference_names(source))
 
     def _reference_to_share(self, reference_id: str) -> Path | None:
-        """An intact file with the same reference that the newest checkpoint does not use.
+        """A checkpoint with intact files of the same reference that the newest one does not use.
 
         Two neighbours never share one file: damage to it in place would take both, and all before them, at once.
         """
@@ -222,12 +240,17 @@ class Checkpoints:
         for _, path in self._candidates():
             try:
                 manifest = read_manifest(path)
-                inode = (path / REFERENCE).stat().st_ino
+                inode = tensor_files(path / REFERENCE)[0].stat().st_ino
                 in_newest = in_newest or inode
                 if manifest.reference_id == reference_id and inode != in_newest:
-                    _verify(path, manifest, [REFERENCE])
-                    return path / REFERENCE
-            except (UserError, OSError):  # not intact, so not shared; `latest` is the one to complain
+                    verify(path, manifest, _reference_names(path))
+                    return path
+            except (
+                UserError,
+                OSError,
+                ValueError,
+                KeyError,
+            ):  # not intact, so not shared
                 continue
         return None
 
@@ -247,14 +270,14 @@ class Checkpoints:
 
     def _retain(self, pinned: set[int]) -> None:
         """Delete what is neither new, pinned nor a reset's. What is not ours to read is not ours to delete."""
-        ours = [(step, path) for step, path in self._candidates() if _STEP.fullmatch(path.name) and _is_ours(path)]
+        ours = [(step, path) for step, path in self._candidates() if _STEP.fullmatch(path.name) and is_ours(path)]
         for step, path in ours[self.keep :]:
             if step not in pinned and read_manifest(path).kind != "reset":
                 self._discard(path, path.name)
 
     def _discard(self, path: Path, name: str) -> None:
         """Delete a checkpoint of ours, out of sight first so that a kill leaves none torn; set aside anything else."""
-        if not _is_ours(path):
+        if not is_ours(path):
             self._set_aside(path, name, "it is not a readable checkpoint and stood in the way of one")
             return
         doomed = self._aside("tmp", name)
@@ -270,7 +293,7 @@ class Checkpoints:
     def _room(self, snapshot: Snapshot) -> str:
         """What a full disk leaves the user with."""
         tensors: dict[str, torch.Tensor] = {}
-        _encode([snapshot.weights, snapshot.reference, snapshot.optimizer], tensors, "")
+        encode([snapshot.weights, snapshot.reference, snapshot.optimizer], tensors, "")
         needed = sum(tensor.nbytes for tensor in tensors.values())
         place = next(path for path in (self.folder, *self.folder.absolute().parents) if os.path.exists(path))
         last = self.latest()
@@ -280,103 +303,22 @@ class Checkpoints:
         )
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a checkpoint; UserError where there is none, or not one of this program and format."""
-    try:
-        text = (path / MANIFEST).read_bytes().decode()
-        fields = json.loads(text)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _refused(path, f"it has no {MANIFEST}: torn, or not a checkpoint") from error
-    except OSError as error:
-        raise _refused(path, f"{MANIFEST} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise _refused(path, f"{MANIFEST} is damaged") from error
-    if not isinstance(fields, dict) or fields.get("program") != "prorl":
-        raise _refused(path, "another program wrote it")
-    if fields.get("format") != FORMAT:
-        raise _refused(path, f"it has format {fields.get('format')!r}, this version of prorl reads {FORMAT}")
-    names = ("step", "kind", "reference_id", "versions", "files")
-    if not all(name in fields for name in names):
-        raise _refused(path, f"{MANIFEST} is damaged")
-    manifest = Manifest(**{name: fields[name] for name in names})
-    if _render(manifest) != text:
-        raise _refused(path, f"{MANIFEST} is damaged")
-    return manifest
+def _flushed(folder: Path, names: Iterable[str]) -> dict[str, list[Any]]:
+    """Files brought to the disk, with size and checksum."""
+    for name in names:
+        sync(folder / name)
+    return {name: [(folder / name).stat().st_size, sha256(folder / name)] for name in names}
 
 
-def _encode(value: Any, tensors: dict[str, torch.Tensor], path: str) -> Any:
-    """A tree as JSON that reads back equal: tuples and keys other than strings are marked, tensors moved out."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, torch.Tensor):
-        name = f"{len(tensors)}:{path}"
-        tensors[name] = value
-        return {"__tensor__": name}
-    if isinstance(value, (list, tuple)):
-        items = [_encode(item, tensors, f"{path}.{index}") for index, item in enumerate(value)]
-        return {"__tuple__": items} if isinstance(value, tuple) else items
-    assert isinstance(value, Mapping), f"{path} is a {type(value).__name__}, which a checkpoint does not hold"
-    if all(isinstance(key, str) and key not in _MARKS for key in value):
-        return {key: _encode(item, tensors, f"{path}.{key}") for key, item in value.items()}
-    return {"__dict__": [[_encode(key, {}, path), _encode(value[key], tensors, f"{path}.{key}")] for key in value]}
+def _files_of(tensors: Path, folder: Path) -> list[str]:
+    """The names in a manifest of the files that hold some tensors."""
+    index = tensors.with_name(tensors.name + INDEX)
+    files = [*tensor_files(tensors), *([index] if index.is_file() else [])]
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
-def _decode(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_decode(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "__tensor__" in value:
-        return tensors[value["__tensor__"]]
-    if "__tuple__" in value:
-        return tuple(_decode(value["__tuple__"], tensors))
-    if "__dict__" in value:
-        return {_decode(key, tensors): _decode(item, tensors) for key, item in value["__dict__"]}
-    return {key: _decode(item, tensors) for key, item in value.items()}
-
-
-def _save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(ready, path, metadata={"format": "pt"})
-
-
-def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    # Copied out of the file's memory map: a run must not depend on the file after it is read.
-    return {name: tensor.clone() for name, tensor in load_file(path).items()}
-
-
-def _render(manifest: Manifest) -> str:
-    """The manifest's only valid text: any changed byte differs from it."""
-    fields = {"program": "prorl", "format": FORMAT, **asdict(manifest)}
-    checksum = hashlib.sha256(json.dumps(fields).encode()).hexdigest()
-    return json.dumps({**fields, "checksum": checksum}, indent=1) + "\n"
-
-
-def _verify(path: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    try:
-        for name in names:
-            size, expected = manifest.files[name]
-            found = (path / name).stat().st_size
-            if found != size:
-                raise _refused(path, f"{name} has {found} bytes, not {size}: torn")
-            if sha256(path / name) != expected:
-                raise _refused(path, f"{name} is damaged (its checksum differs)")
-    except FileNotFoundError as error:
-        raise _refused(path, f"{name} is missing") from error
-    except OSError as error:
-        raise _refused(path, f"{name} cannot be read: {error.strerror}") from error
-
-
-def _refused(path: Path, reason: str) -> UserError:
-    return UserError(f"checkpoint {path} is refused: {reason}")
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        read_manifest(path)
-    except UserError:
-        return False
-    return True
+def _reference_names(folder: Path) -> list[str]:
+    return _files_of(folder / REFERENCE, folder)
 
 
 def _is_alive(pid: int) -> bool:

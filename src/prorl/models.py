@@ -1,5 +1,6 @@
 """Load a causal language model and its tokenizer, from the package, a local folder or the Hugging Face hub."""
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from prorl import config
+from prorl.distributed import world
 from prorl.errors import UserError
 from prorl.shipped import MINI_BASE, mini_base_path
 
@@ -164,7 +166,9 @@ def load(options: config.Model) -> LoadedModel:
             source, dtype=torch.float32, output_loading_info=True, **revision
         )
     _refuse_incomplete(source, tokenizer, sorted(found["missing_keys"]), options.path)
-    model = model.to(device).eval()
+    model = model.eval()
+    if world() == 1:  # what is sharded goes to its devices in shards
+        model = model.to(device)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -172,6 +176,13 @@ def load(options: config.Model) -> LoadedModel:
         dtype=resolve_dtype(options, device),
         eos_ids=_eos_ids(model, tokenizer, options.path),
     )
+
+
+def same_architecture(loaded: LoadedModel) -> PreTrainedModel:
+    """A model that an engine may fill with weights: a copy, or, of one that may be sharded, one with random weights."""
+    if world() == 1:
+        return copy.deepcopy(loaded.model)
+    return AutoModelForCausalLM.from_config(copy.deepcopy(loaded.model.config)).to(loaded.device)
 
 
 def _refuse_incomplete(source: str, tokenizer: PreTrainedTokenizerBase, missing: list[str], path: str) -> None:

@@ -2,6 +2,9 @@
 
 Which groups are kept depends on stream position and scores only: a round's prompts are fixed before it begins, and its
 groups are looked at in stream order after all of them are scored. Verification of finished groups overlaps sampling.
+
+On several ranks each draws the whole round and samples and verifies every world-th prompt of it; then all ranks have
+all groups, and go on alike.
 """
 
 import math
@@ -10,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prorl import distributed
 from prorl.algorithm.groups import is_informative
 from prorl.config import Config
 from prorl.errors import NoGroups
 from prorl.judging import Judge, Judged
 from prorl.prompts.mixture import Stream
 from prorl.prompts.template import Template
-from prorl.records import Group, Request, Sampling
+from prorl.records import Group, Prompt, Request, Sampling
 from prorl.rewards.verifier import VerifierPool
 from prorl.rollouts.engine import Engine
 from prorl.seeds import stream_seed
@@ -39,10 +43,20 @@ class Tally:
     rollouts: int = 0
     too_long: int = 0
     verifier_error: str = ""
+    timeouts: list[tuple[str, int]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     scores: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     other_scores: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: dict[str, float] = field(default_factory=lambda: {"rollout": 0.0, "reward": 0.0})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one rank sampled and verified of a round."""
+
+    items: list[Judged]
+    timeouts: list[tuple[str, int]]
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,10 +109,8 @@ class Pool:
                 f"step {step}: {len(kept)} of {wanted} informative groups after {tally.rounds} rounds and "
                 f"{tally.tokens} tokens; raise filter.max_rounds or set filter.on_exhausted = train"
             )
-        timeouts = tuple(self._verifiers[0].timeouts)
-        for pool in self._verifiers:
-            pool.timeouts.clear()
-        return Filled(tuple(kept[:wanted]), _metrics(tally, len(kept), wanted), timeouts, tally.verifier_error)
+        metrics = _metrics(tally, len(kept), wanted)
+        return Filled(tuple(kept[:wanted]), metrics, tuple(tally.timeouts), tally.verifier_error)
 
     def _num_to_draw(self, missing: int, config: Config) -> int:
         """Prompts to draw so that `missing` groups are expected to be informative, and some more."""
@@ -122,11 +134,14 @@ class Pool:
         fitting = {p: t for p, t in tokens.items() if len(t) <= config.data.max_prompt_tokens}
         tally.too_long += len(tokens) - len(fitting)
         requests = [self._request(position, fitting[position], config) for position in fitting]
-        judge = Judge(self._engine, self._template, self._verifiers, self._progress)
-        judged = judge.run(requests, drawn)
+        mine = requests[distributed.rank() :: distributed.world()]
+        found = distributed.together(lambda: self._judged(mine, drawn))
+        by_key = {item.request.key: item for part in found for item in part.items}
+        judged = [by_key[request.key] for request in requests]
         groups = [_group(item) for item in judged]
-        tally.seconds["rollout"] += judge.seconds_rollout
-        tally.seconds["reward"] += judge.seconds_reward
+        tally.timeouts += [late for part in found for late in part.timeouts]
+        for name in tally.seconds:  # of the slowest rank, for which the others wait
+            tally.seconds[name] += max(part.seconds[name] for part in found)
         for item in judged:
             for other in item.scores[1:]:
                 tally.other_scores[item.prompt.domain] += [s.value for s in other if s.outcome != "error"]
@@ -142,6 +157,15 @@ class Pool:
             rate = self._acceptance.get(domain, _FIRST_ACCEPTANCE)
             self._acceptance[domain] = weight * rate + (1 - weight) * sum(hits) / len(hits)
         return [_without_errors(group) for group in groups]
+
+    def _judged(self, requests: Sequence[Request], prompts: Mapping[int, Prompt]) -> "_Part":
+        """Sample and verify with this rank's engine and verifiers."""
+        judge = Judge(self._engine, self._template, self._verifiers, self._progress)
+        items = judge.run(requests, prompts)
+        timeouts = list(self._verifiers[0].timeouts)
+        for pool in self._verifiers:
+            pool.timeouts.clear()
+        return _Part(items, timeouts, {"rollout": judge.seconds_rollout, "reward": judge.seconds_reward})
 
     def _request(self, position: int, tokens: tuple[int, ...], config: Config) -> Request:
         options = config.rollouts

@@ -1,10 +1,7 @@
 """Around the loop: the run folder, resuming, recording, saving and ending. No stage of a step lives here."""
 
 import errno
-import fcntl
-import json
-import math
-import re
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,23 +11,25 @@ from typing import Any, TextIO
 
 import torch
 
-from prorl import schedule
+from prorl import distributed, schedule
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import is_measured, write_boundary
-from prorl.checkpoint import Checkpoints, Snapshot
+from prorl.checkpoint import Checkpoints
 from prorl.checks import check
 from prorl.config import Config, Run
 from prorl.durable import explained, truncate_jsonl
-from prorl.errors import RunFailed, UserError
+from prorl.errors import RunFailed
 from prorl.evaluation.boundary_table import headline, table
 from prorl.evaluation.validate import report_metrics
 from prorl.interrupt import Interrupted, Interrupts
 from prorl.metrics import MetricsWriter, load_wandb, read_jsonl
 from prorl.pool import Filled
-from prorl.recipe import difference, load_run, to_toml
-from prorl.records import Batch, Group, Report
+from prorl.recipe import to_toml
+from prorl.recording import append, batch_records, sample_records
+from prorl.records import Batch, Report
 from prorl.report.environment import record_environment
 from prorl.report.page import write_report
+from prorl.run_folder import beginning, claimed, last_good, write_config
 from prorl.schedule import Decision, Event, ScheduleState
 from prorl.terminal import Progress, described, summary
 
@@ -75,10 +74,11 @@ class Session:
         parts: Parts,
         folder: Path,
         state: ScheduleState,
-        writer: MetricsWriter,
+        writer: MetricsWriter | None,
         progress: Progress,
         signals: Interrupts,
     ) -> None:
+        """Only the first rank has a `writer`."""
         self.run, self.parts, self.folder, self.state = parts.run, parts, folder, state
         self._writer, self._progress, self._signals = writer, progress, signals
         self._saved_step = state.step if parts.checkpoints.at(state.step).exists() else -1
@@ -89,7 +89,8 @@ class Session:
 
     @property
     def stopped(self) -> bool:
-        return self._signals.requested or self._failure is not None
+        """Whether to stop after this step; on all ranks, or on none."""
+        return distributed.any_rank(self._signals.requested) or self._failure is not None
 
     def begin_step(self) -> None:
         """Remember where the stream stands, in case the step is abandoned."""
@@ -105,7 +106,7 @@ class Session:
         return every > 0 and (number == 1 or number % every == 0)
 
     def reset_requested(self) -> bool:
-        return (self.folder / RESET_REQUEST).exists()
+        return distributed.from_first((self.folder / RESET_REQUEST).exists())
 
     def metrics(
         self,
@@ -117,18 +118,20 @@ class Session:
         learning_rate: float,
         clock: Clock,
     ) -> dict[str, float]:
-        """Everything that was measured in the step; what does not apply is absent."""
+        """Everything that was measured in the step; what does not apply is absent. The clock is the first rank's."""
         metrics: dict[str, float] = {"phase": state.phase, **filled.metrics, **batch.metrics, **updated}
         metrics["groups/kept"] -= batch.metrics.get("groups/dead_after_shaping", 0.0)
         if report is not None:
             metrics |= report_metrics(report)
         metrics |= {"learning_rate": learning_rate, "memory/host_bytes": host_bytes(), **clock.total()}
-        return metrics
+        return distributed.from_first(metrics)
 
     def record(self, metrics: dict[str, float], decision: Decision, filled: Filled, batch: Batch) -> None:
         """Write down what happened in the step, for people and for programs."""
         state = decision.state
         self._metrics = metrics
+        if self._writer is None:
+            return
         self._writer.write(state.step, metrics)
         for event in decision.events:
             self._writer.event(event.to_json())
@@ -142,11 +145,11 @@ class Session:
             )
         if not batch.minibatches:
             self._progress.note(f"step {state.step}: nothing to train on: {filled.metrics['groups/drawn']} flat groups")
-        samples = _sample_records(state.step, filled.groups, self.run.train.samples_per_step)
-        _append(self.folder / "samples.jsonl", samples)
+        samples = sample_records(state.step, filled.groups, self.run.train.samples_per_step)
+        append(self.folder / "samples.jsonl", samples)
         if metrics.get("updates_skipped", 0.0) > 0:
             (self.folder / "bad_batches").mkdir(exist_ok=True)
-            _append(self.folder / "bad_batches" / f"step_{state.step}.jsonl", _batch_records(batch))
+            append(self.folder / "bad_batches" / f"step_{state.step}.jsonl", batch_records(batch))
         self._progress.step(state.step, metrics)
 
     def save_if_due(self, decision: Decision) -> None:
@@ -154,7 +157,7 @@ class Session:
         options, step = self.run.train, decision.state.step
         if decision.checkpoint or any(n and step % n == 0 for n in (options.checkpoint_every, options.boundary_every)):
             self._save(decision.state, reset=decision.reset is not None)
-        if decision.reset and decision.reset.trigger == "manual":
+        if distributed.is_first() and decision.reset and decision.reset.trigger == "manual":
             (self.folder / RESET_REQUEST).unlink(missing_ok=True)
         if decision.failed:
             self._failure = decision.stop
@@ -189,13 +192,17 @@ class Session:
     def finish(self, state: ScheduleState) -> RunResult:
         """Save what is not saved; after the last step measure the boundary, write the report and print the summary."""
         self.save_if_unsaved(state)
+        interrupted = self.stopped or not schedule.done(self.run, state)
+        distributed.leave()
         self._progress.close()
         where = self.parts.checkpoints.at(state.step)
         if self._failure:
             raise RunFailed(f"step {state.step}: {self._failure}; saved in {where}, see {self.folder}/events.jsonl")
-        if self._signals.requested or not schedule.done(self.run, state):
+        if interrupted:
             self._progress.note(f"saved step {state.step} in {where}; --resume goes on from there")
             return RunResult(self.folder, state.step, "interrupted", self._metrics)
+        if self._writer is None:
+            return RunResult(self.folder, state.step, "done", self._metrics)
         try:
             boundary = self._boundary(state)
         except Interrupted:
@@ -227,13 +234,17 @@ def open_session(
     """Build the parts, put a checkpoint into them, claim the folder, and open the run's files."""
     check(run)
     load_wandb(run.train.wandb)  # refused before anything is built
+    distributed.refuse_differences("recipe", to_toml(run))
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     with ExitStack() as stack:
-        begun = resume and folder.is_dir()
+        begun = resume and distributed.from_first(folder.is_dir())
         if begun:  # before the checkpoint is read, or it may not be the newest any more
-            stack.enter_context(_claimed(folder, resume))
-        found = _beginning(checkpoints, run, folder, resume, changes)
+            distributed.each(lambda: stack.enter_context(claimed(folder, resume)))
+        path = distributed.on_first(lambda: beginning(checkpoints, run, folder, resume, changes))
+        found = checkpoints.load(path) if path else None
         start = found.step if found else 0
+        if not distributed.is_first():
+            terminal = stack.enter_context(open(os.devnull, "w"))
         progress = Progress(terminal, run.train.steps, start=start)
         signals = stack.enter_context(Interrupts(progress.note))
 
@@ -243,158 +254,46 @@ def open_session(
 
         for problem in checkpoints.problems:
             progress.note(f"passed over: {problem}")
-        parts = stack.enter_context(open_run(run, folder, status, progress.status))
+        parts = distributed.each(lambda: stack.enter_context(open_run(run, folder, status, progress.status)))
         state = parts.restore(found) if found else ScheduleState()
+        del found
         # Not before everything that can be wrong with the recipe has been looked at.
         if not begun:
-            stack.enter_context(_claimed(folder, resume))
-        _write_config(folder, run)
-        record_environment(folder, start, parts.loaded.device, parts.loaded.dtype)
-        truncate_jsonl(folder / "samples.jsonl", start)
-        writer = MetricsWriter(folder, run.train.tensorboard, resume_from=start if found else -1)
-        stack.enter_context(writer)
-        stack.callback(progress.close)
-        progress.note(_opening(parts, folder))
-        writer.mirror_to_wandb(run.train.wandb, progress.note)
-        if found:
-            writer.event(Event(start, "resume", {}).to_json())
-            progress.note(f"resumed at step {start}")
-        elif resume:
+            distributed.each(lambda: stack.enter_context(claimed(folder, resume)))
+        write_config(folder, run)
+        writer = _open_records(stack, parts, folder, progress, start if path else None)
+        if resume and not path:
             progress.note(f"no checkpoint in {checkpoints.folder}: starting at step 0")
         try:
             yield Session(parts, folder, state, writer, progress, signals)
         except OSError as error:
             if error.errno not in _DISK_TROUBLE:
                 raise
-            raise explained(error, f"a file in {folder}", lambda: _last_good(checkpoints)) from error
+            raise explained(error, f"a file in {folder}", lambda: last_good(checkpoints)) from error
 
 
-def _beginning(
-    checkpoints: Checkpoints, run: Run, folder: Path, resume: bool, changes: Collection[str]
-) -> Snapshot | None:
-    """The checkpoint to go on from; None for a run that begins, in a folder that holds none."""
-    if resume:
-        return _newest(checkpoints, run, changes)
-    _refuse_taken(folder)
-    return None
-
-
-def _newest(checkpoints: Checkpoints, run: Run, changes: Collection[str]) -> Snapshot | None:
-    """The checkpoint to go on from; refused when the recipe has changed in more than `changes`."""
-    path = checkpoints.latest()
-    if path is None and checkpoints.problems:
-        raise UserError(f"no checkpoint in {checkpoints.folder} can be used: {checkpoints.problems[0]}")
-    if path is None:
+def _open_records(
+    stack: ExitStack, parts: Parts, folder: Path, progress: Progress, resumed_at: int | None
+) -> MetricsWriter | None:
+    """On the first rank the run's files, cut back to the step it goes on from."""
+    progress.note(_opening(parts, folder))
+    if not distributed.is_first():
         return None
-    snapshot = checkpoints.load(path)
-    before = load_run(str(path / "config.toml"))
-    unasked = [line for line in difference(before, run) if not _asked_for(line, changes)]
-    if unasked:
-        more = f" (and {len(unasked) - 1} more)" if len(unasked) > 1 else ""
-        raise UserError(
-            f"{path}: the recipe has changed since this checkpoint: {unasked[0]}{more}; "
-            f"resume with the old one ({path / 'config.toml'}), or ask for the change with --set"
-        )
-    return snapshot
-
-
-def _asked_for(line: str, changes: Collection[str]) -> bool:
-    """Whether a line of `difference`, as `phase 2: data.sources[0].weight: ...`, is about one of the options."""
-    key = re.sub(r"^phase \d+: ", "", line).partition(": ")[0]
-    return any(key == change or key.startswith((f"{change}.", f"{change}[")) for change in changes)
-
-
-def _refuse_taken(folder: Path) -> None:
-    """A folder that holds another run is never overwritten."""
-    try:
-        str(folder).encode()  # the names of files in it go through libraries that take UTF-8 only
-        taken = (folder / "config.toml").exists() or (folder / "checkpoints").exists()
-    except UnicodeEncodeError:
-        raise UserError(f"--out {str(folder)!r}: the name is not UTF-8; choose another folder") from None
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot look there ({error.strerror}); choose another folder") from None
-    if taken:
-        raise UserError(f"{folder}: holds a run already; go on with --resume, or choose another folder with --out")
+    start = resumed_at or 0
+    record_environment(folder, start, parts.loaded.device, parts.loaded.dtype)
+    truncate_jsonl(folder / "samples.jsonl", start)
+    writer = MetricsWriter(folder, parts.run.train.tensorboard, resume_from=-1 if resumed_at is None else start)
+    stack.enter_context(writer)
+    stack.callback(progress.close)
+    writer.mirror_to_wandb(parts.run.train.wandb, progress.note)
+    if resumed_at is not None:
+        writer.event(Event(start, "resume", {}).to_json())
+        progress.note(f"resumed at step {start}")
+    return writer
 
 
 def _opening(parts: Parts, folder: Path) -> str:
     size, device = sum(value.numel() for value in parts.loaded.model.parameters()), parts.loaded.device
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {device}{threads}, into {folder}"
-
-
-def _last_good(checkpoints: Checkpoints) -> str:
-    return f"the last good checkpoint is {checkpoints.latest() or 'none'}; make room and go on with --resume"
-
-
-@contextmanager
-def _claimed(folder: Path, resume: bool) -> Iterator[None]:
-    """Take the folder for this run; the system gives the lock back however the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another process is running in it; wait for it or stop it") from None
-        if not resume:
-            _refuse_taken(folder)  # another process may have used it and ended since this one looked
-        yield
-
-
-def _write_config(folder: Path, run: Run) -> None:
-    try:
-        (folder / "config.toml").write_text(to_toml(run), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot write there ({error.strerror}); choose another folder") from None
-
-
-def _sample_records(step: int, groups: tuple[Group, ...], count: int) -> list[dict[str, Any]]:
-    """A rollout of each of the first groups, another one each step."""
-    records = []
-    for group in groups[:count]:
-        index = step % len(group.rollouts)
-        score = group.scores[index]
-        records.append(
-            {
-                "step": step,
-                "position": group.position,
-                "domain": group.prompt.domain,
-                "task": group.prompt.task,
-                "level": group.prompt.level,
-                "prompt": group.prompt.text,
-                "response": group.texts[index],
-                "score": score.value,
-                "outcome": score.outcome,
-                "detail": score.detail,
-            }
-        )
-    return records
-
-
-def _batch_records(batch: Batch) -> list[dict[str, Any]]:
-    """The rows of a batch whose update was not finite."""
-    return [
-        {
-            "minibatch": number,
-            "prompt_tokens": list(row.prompt_tokens),
-            "response_tokens": row.response_tokens.tolist(),
-            "behaviour_logprobs": [_json_number(value) for value in row.behaviour_logprobs.tolist()],
-            "advantage": _json_number(row.advantage),
-        }
-        for number, rows in enumerate(batch.minibatches)
-        for row in rows
-    ]
-
-
-def _json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-def _append(path: Path, records: list[dict[str, Any]]) -> None:
-    if records:
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
+    ranks = f"{distributed.world()} ranks on " if distributed.world() > 1 else ""
+    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {ranks}{device}{threads}, into {folder}"

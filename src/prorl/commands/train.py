@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from prorl import distributed
 from prorl.recipe import load_run
 from prorl.train import train
 
@@ -15,5 +16,6 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_run(arguments.recipe, arguments.overrides)
     folder = Path(arguments.out) if arguments.out else None
     changes = [override.partition("=")[0].strip() for override in arguments.overrides]
-    result = train(config, folder, resume=arguments.resume, changes=changes, terminal=sys.stdout)
+    with distributed.ranks():
+        result = train(config, folder, resume=arguments.resume, changes=changes, terminal=sys.stdout)
     return INTERRUPTED if result.outcome == "interrupted" else 0

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from prorl.judging import Judge
+from prorl import distributed
+from prorl.judging import Judge, Judged
 from prorl.prompts.template import Template
 from prorl.records import Prompt, Request, Sampling, Score
 from prorl.seeds import stream_seed
@@ -22,7 +23,7 @@ def answer(
     """Scores of `samples` answers to each problem: by problem, then by reading, then by sample.
 
     The i-th sample of a problem has a random stream of its own, from `seed`, the problem's id and i. A truncated
-    answer scores 0 under every reading.
+    answer scores 0 under every reading. On several ranks each samples every world-th problem.
     """
     prefix = tuple(seed)
     requests = [
@@ -35,14 +36,16 @@ def answer(
         )
         for number, problem in enumerate(problems)
     ]
-    judged = judge.run(requests, dict(enumerate(problems)))
-    return [
+    mine = requests[distributed.rank() :: distributed.world()]
+    found = distributed.together(lambda: [_scores(item) for item in judge.run(mine, dict(enumerate(problems)))])
+    return [found[number % len(found)][number // len(found)] for number in range(len(requests))]
+
+
+def _scores(item: Judged) -> tuple[tuple[Score, ...], ...]:
+    return tuple(
         tuple(
-            tuple(
-                TRUNCATED if rollout.finish_reason == "length" else score
-                for rollout, score in zip(item.rollouts, scores, strict=True)
-            )
-            for scores in item.scores
+            TRUNCATED if rollout.finish_reason == "length" else score
+            for rollout, score in zip(item.rollouts, scores, strict=True)
         )
-        for item in judged
-    ]
+        for scores in item.scores
+    )

@@ -150,11 +150,16 @@ def pack(rows: Sequence[Row], device: torch.device) -> Pack:
         tokens=tensor((piece.tokens for piece in ordered), np.int64)[None],
         positions=tensor((np.arange(piece.num_before, piece.num_keys) for piece in ordered), np.int64)[None],
         layout=_layout(buckets, device),
-        predictors=tensor((piece.places[piece.num_before - 1 :] for piece in responses), np.int64),
+        predictors=tensor(map(_predictors, rows, responses), np.int64),
         targets=tensor((row.response_tokens for row in rows), np.int64),
         behaviour_logprobs=tensor((row.behaviour_logprobs for row in rows), np.float32),
         advantages=tensor((np.full(len(row.response_tokens), row.advantage) for row in rows), np.float32),
     )
+
+
+def _predictors(row: Row, piece: _Piece) -> np.ndarray:
+    """The places before each response token; none for a prompt without a response."""
+    return piece.places[piece.num_before - 1 :][: len(row.response_tokens)]
 
 
 def _buckets(pieces: Sequence[_Piece], *, longest_short: int) -> list[tuple[list[_Piece], bool]]:

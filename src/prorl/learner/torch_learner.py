@@ -1,6 +1,11 @@
-"""Stage 6: the policy update on one device: packed rows, chunked log-probabilities, one optimizer step a mini-batch."""
+"""Stage 6: the policy update: packed rows, chunked log-probabilities, one optimizer step a mini-batch.
+
+On several ranks each trains its share of every mini-batch on weights that are sharded between them; the denominator,
+the gradient's norm and every metric are those of the whole mini-batch.
+"""
 
 import copy
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,20 +15,46 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from prorl import distributed
 from prorl.algorithm.kl import KL, kl_clamped
 from prorl.algorithm.logprobs import token_logprobs
 from prorl.algorithm.loss import BEHAVIOUR_WEIGHTS, clip_masks, clipped_policy_loss, importance_ratio, token_mean
 from prorl.config import Config
 from prorl.errors import UserError
+from prorl.learner.fsdp import Weights, held, own_part, shard, sharded, whole
 from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack
+from prorl.learner.shares import rank_micro_batches
 from prorl.models import LoadedModel, head_weight
 from prorl.records import Batch, Row
 
 _FUSED_DEVICES = ("cpu", "cuda")
 
 
+class Scorer(nn.Module):
+    """A model that gives the log-probabilities of a pack: head included, so that one forward uses every weight."""
+
+    def __init__(self, model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model, self._device, self._dtype = model, device, dtype
+
+    def forward(self, pack: Pack, temperature: float, chunk_size: int) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropy `[T]` of the pack's response tokens at the sampling temperature."""
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+            hidden = self.model.get_decoder()(
+                input_ids=pack.tokens, position_ids=pack.positions, use_cache=False, layout=pack.layout
+            ).last_hidden_state
+        logprobs, entropy = token_logprobs(
+            hidden[0, pack.predictors],
+            head_weight(self.model),
+            pack.targets,
+            temperature=temperature,
+            chunk_size=chunk_size,
+        )
+        return logprobs.clone(), entropy  # FSDP's hook on the output must not be on a view
+
+
 class TorchLearner:
-    """`Learner` for one CPU or one GPU, any transformers model that takes its attention from the registry."""
+    """`Learner` on CPUs and GPUs, any transformers model that takes its attention from the registry."""
 
     def __init__(
         self, loaded: LoadedModel, config: Config, progress: Callable[[str], None] = lambda text: None
@@ -39,8 +70,13 @@ class TorchLearner:
                 warnings.simplefilter("ignore", FutureWarning)
                 self._model.gradient_checkpointing_enable({"use_reentrant": False})
         self._reference = copy.deepcopy(self._model).requires_grad_(False)
-        self._reference_home = torch.device("cpu") if config.learner.reference_on_host else self._device
-        self._reference.to(self._reference_home)
+        on_host = config.learner.reference_on_host
+        self._policy_scorer = Scorer(self._model, self._device, self._dtype)
+        self._reference_scorer = Scorer(self._reference, self._device, self._dtype)
+        shard(self._policy_scorer, device=self._device, dtype=self._dtype)
+        shard(self._reference_scorer, device=self._device, dtype=self._dtype, on_host=on_host)
+        self._moves_reference = on_host and distributed.world() == 1  # shards in host memory move by themselves
+        self._place_reference(in_use=False)
         self._optimizer = self._new_optimizer(config)
         self.version = 0
         """Counts the changes of the policy in this process."""
@@ -55,6 +91,10 @@ class TorchLearner:
             fused=self._device.type in _FUSED_DEVICES,
         )
 
+    def _place_reference(self, *, in_use: bool) -> None:
+        if self._moves_reference:
+            self._reference.to(self._device if in_use else torch.device("cpu"))
+
     def update(self, batch: Batch, config: Config, learning_rate: float) -> dict[str, float]:
         if not batch.minibatches:
             return {}
@@ -68,29 +108,34 @@ class TorchLearner:
             if isinstance(module, nn.Dropout):
                 module.eval()  # the trained policy is the one that was sampled from
         needs_reference = config.loss.kl_coefficient > 0
-        if needs_reference:
-            self._reference.to(self._device)
+        self._place_reference(in_use=needs_reference)
         for index, rows in enumerate(batch.minibatches):
             self._progress(f"update {index + 1}/{len(batch.minibatches)}")
-            packs = [pack(part, self._device) for part in micro_batches(rows, config.learner.token_budget)]
-            if index == 0:
-                first = self._accumulate(packs, None, config, totals, measure_engine=True)
-                if totals["engine"] / max(totals["engine_tokens"], 1.0) >= config.loss.engine_logprobs_below:
-                    old[1:] = [self._old_logprobs(rest, config) for rest in batch.minibatches[1:]]
-                finite = first
-            else:
-                finite = self._accumulate(packs, old[index], config, totals, measure_engine=False)
+            packs, num_tokens = self._packs(rows, config), sum(len(row.response_tokens) for row in rows)
+            finite = self._accumulate(packs, old[index], num_tokens, config, totals, measure_engine=index == 0)
+            if index == 0 and self._engine_differs(totals, config):
+                old[1:] = [self._old_logprobs(rest, config) for rest in batch.minibatches[1:]]
             self._step(finite, config, totals)
         self._model.eval()
         self.version += 1
-        if needs_reference:
-            self._reference.to(self._reference_home)
-        return _metrics(totals, config)
+        self._place_reference(in_use=False)
+        return _metrics(distributed.total(totals), config)
+
+    def _packs(self, rows: Sequence[Row], config: Config) -> list[Pack]:
+        """This rank's packs of a mini-batch."""
+        mine = rank_micro_batches(rows, config.learner.token_budget, distributed.rank(), distributed.world())
+        return [pack(part, self._device) for part in mine]
+
+    def _engine_differs(self, totals: Mapping[str, float], config: Config) -> bool:
+        """Whether engine and learner differ by so much (mean k3, measured) that the old policy takes its own pass."""
+        found = distributed.total({name: totals[name] for name in ("engine", "engine_tokens")})
+        return found["engine"] / max(found["engine_tokens"], 1.0) >= config.loss.engine_logprobs_below
 
     def _accumulate(
         self,
         packs: Sequence[Pack],
         old: list[Tensor] | None,
+        num_tokens: int,
         config: Config,
         totals: dict[str, float],
         *,
@@ -101,17 +146,16 @@ class TorchLearner:
         `old` are the old policy's log-probs where they were measured. Without them the first mini-batch is on-policy,
         and a later one takes the engine's.
         """
-        num_tokens = sum(part.num_targets for part in packs)
         finite = True
         for index, part in enumerate(packs):
-            logprobs, entropy = self._logprobs(self._model, part, config)
+            logprobs, entropy = self._logprobs(self._policy_scorer, part, config)
             if old is not None:
                 old_logprobs = old[index]
             else:
                 old_logprobs = logprobs.detach() if measure_engine else part.behaviour_logprobs
             loss = self._loss(part, logprobs, old_logprobs, num_tokens, config, totals)
             finite = finite and bool(torch.isfinite(loss))
-            loss.backward()
+            (loss * distributed.world()).backward()  # sharded gradients are means over the ranks
             totals["entropy"] += float(entropy.sum())
             totals["tokens"] += part.num_targets
             if measure_engine:
@@ -132,7 +176,7 @@ class TorchLearner:
         values = values * weight
         if options.kl_coefficient > 0:
             with torch.no_grad():
-                reference, _ = self._logprobs(self._reference, part, config)
+                reference, _ = self._logprobs(self._reference_scorer, part, config)
             penalty = KL[options.kl_estimator](logprobs, reference)
             totals["kl"] += float(KL["k3"](logprobs.detach(), reference).sum())
             totals["kl_clamped"] += float(
@@ -147,34 +191,25 @@ class TorchLearner:
         totals["weight"] += float(weight.sum())
         return token_mean(values, torch.ones_like(values, dtype=torch.bool), num_tokens)
 
-    def _logprobs(self, model: PreTrainedModel, part: Pack, config: Config) -> tuple[Tensor, Tensor]:
-        """Log-probs and entropy `[T]` of a pack's response tokens at the sampling temperature."""
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-            hidden = model.get_decoder()(
-                input_ids=part.tokens, position_ids=part.positions, use_cache=False, layout=part.layout
-            ).last_hidden_state
-        return token_logprobs(
-            hidden[0, part.predictors],
-            head_weight(model),
-            part.targets,
-            temperature=config.rollouts.temperature,
-            chunk_size=config.learner.logprob_chunk,
-        )
+    def _logprobs(self, scorer: Scorer, part: Pack, config: Config) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = scorer(part, config.rollouts.temperature, config.learner.logprob_chunk)
+        return found
 
     @torch.no_grad()
     def _old_logprobs(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
         """The policy's log-probs of a later mini-batch, before the first update, in the order of its packs."""
-        packs = (pack(part, self._device) for part in micro_batches(rows, config.learner.token_budget))
-        return [self._logprobs(self._model, part, config)[0] for part in packs]
+        return [self._logprobs(self._policy_scorer, part, config)[0] for part in self._packs(rows, config)]
 
     def _step(self, finite: bool, config: Config, totals: dict[str, float]) -> None:
         limit = config.optimizer.max_grad_norm or float("inf")
-        norm = float(nn.utils.clip_grad_norm_(self._model.parameters(), limit))
-        totals["minibatches"] += 1
-        if finite and norm == norm and norm != float("inf"):
-            totals["grad_norm"] += norm
+        norm = float(whole(nn.utils.clip_grad_norm_(self._model.parameters(), limit)))
+        finite = not distributed.any_rank(not finite)
+        if distributed.is_first():  # the totals are added over the ranks
+            totals["minibatches"] += 1
+            totals["grad_norm"] += norm if finite and math.isfinite(norm) else 0.0
+        if finite and math.isfinite(norm):
             self._optimizer.step()
-        else:
+        elif distributed.is_first():
             totals["skipped"] += 1
         self._optimizer.zero_grad(set_to_none=True)
 
@@ -188,31 +223,31 @@ class TorchLearner:
         if policy is not None:
             _copy_into(self._model, policy)
             self.version += 1
-        new = dict(reference) if reference is not None else dict(self.weights())
-        blend = config.reset.blend
-        if blend < 1.0:
-            old = _named(self._reference)
-            new = {name: old[name].lerp(value.to(old[name]), blend) for name, value in new.items()}
-        _copy_into(self._reference, new)
+        new = reference if reference is not None else _named(self._model)
+        for name, parameter in _named(self._reference).items():
+            value = own_part(new[name], parameter).to(held(parameter))
+            if config.reset.blend < 1.0:
+                value = held(parameter).lerp(value, config.reset.blend)
+            held(parameter).copy_(value)
         if config.reset.optimizer == "clear":
             self._optimizer = self._new_optimizer(config)
 
     def weights(self) -> Mapping[str, Tensor]:
-        return _named(self._model)
+        return Weights(_named(self._model)) if distributed.world() > 1 else _named(self._model)
 
     @torch.no_grad()
     def evaluate(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
         """The policy's log-probs of the rows' responses, in the rows' order."""
         result: dict[int, Tensor] = {}
         for part in micro_batches(rows, config.learner.token_budget):
-            values, _ = self._logprobs(self._model, pack(part, self._device), config)
+            values, _ = self._logprobs(self._policy_scorer, pack(part, self._device), config)
             sizes = [len(row.response_tokens) for row in part]
             result.update(zip(map(id, part), values.split(sizes), strict=True))
         return [result[id(row)] for row in rows]
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "weights": {name: value.detach() for name, value in self.weights().items()},
+            "weights": {name: value.detach() for name, value in _named(self._model).items()},
             "reference": {name: value.detach() for name, value in _named(self._reference).items()},
             "optimizer": self._optimizer.state_dict(),
         }
@@ -222,8 +257,21 @@ class TorchLearner:
         _refuse_misfit(self._reference, state["reference"], "reference")
         _copy_into(self._model, state["weights"])
         _copy_into(self._reference, state["reference"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(self._sharded_like_parameters(state["optimizer"]))
         self.version += 1
+
+    def _sharded_like_parameters(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The optimizer's state with its whole tensors sharded as the parameters are that they belong to."""
+        parameters = list(self._model.parameters())
+
+        def placed(index: int, value: Any) -> Any:
+            fits = isinstance(value, Tensor) and value.shape == parameters[index].shape and value.dim() > 0
+            return sharded(value, parameters[index]) if fits else value
+
+        moments = {
+            index: {name: placed(index, value) for name, value in of.items()} for index, of in state["state"].items()
+        }
+        return {**state, "state": moments}
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:
@@ -244,7 +292,7 @@ def _refuse_misfit(model: nn.Module, weights: Mapping[str, Tensor], what: str) -
 @torch.no_grad()
 def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, parameter in _named(model).items():
-        parameter.copy_(weights[name])
+        held(parameter).copy_(own_part(weights[name], parameter))
 
 
 def _metrics(totals: Mapping[str, float], config: Config) -> dict[str, float]:

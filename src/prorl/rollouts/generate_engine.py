@@ -4,7 +4,6 @@ Slow and general. `generate` runs greedily over logits that a processor has repl
 own sampler has all the mass, so random streams and log-probabilities are those of the embedded engine.
 """
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -44,7 +43,8 @@ class GenerateEngine:
         token_budget: int,
         dtype: torch.dtype,
     ) -> None:
-        self._model = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
+        """`model` becomes the engine's own."""
+        self._model = model.to(dtype).eval().requires_grad_(False)
         self._model.set_attn_implementation("sdpa" if self._model._supports_sdpa else "eager")
         # `generate` fills what a call leaves open from here: the model's own penalties would change what is drawn from.
         self._model.generation_config = GenerationConfig()

@@ -1,0 +1,82 @@
+"""Policy, reference and optimizer sharded over the ranks by PyTorch's FSDP2; on one process nothing is.
+
+A sharded parameter is a `DTensor` split along its first dimension: rank r holds the r-th chunk. What is written here is
+the way between such a parameter and a whole tensor.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from prorl.distributed import rank, world
+
+
+def shard(module: nn.Module, *, device: torch.device, dtype: torch.dtype, on_host: bool = False) -> None:
+    """Shard each decoder layer of `module`, then the rest of it; what is not on `device` yet is moved there.
+
+    Weights are gathered layer by layer in `dtype`, gradients are summed in float32. `on_host`: the shards wait in host
+    memory. The module's own forward must be the one that is called.
+    """
+    if world() == 1:
+        return
+    mesh = init_device_mesh(device.type, (world(),))
+    precision = MixedPrecisionPolicy() if dtype == torch.float32 else MixedPrecisionPolicy(dtype, torch.float32)
+    offload = CPUOffloadPolicy() if on_host and device.type != "cpu" else OffloadPolicy()
+    for layers in [child for child in module.modules() if isinstance(child, nn.ModuleList)][:1]:
+        for layer in layers:
+            fully_shard(layer, mesh=mesh, mp_policy=precision, offload_policy=offload)
+    fully_shard(module, mesh=mesh, mp_policy=precision, offload_policy=offload)
+    for name, buffer in module.named_buffers():
+        if buffer.device != device:
+            owner, _, last = name.rpartition(".")
+            module.get_submodule(owner)._buffers[last] = buffer.to(device)
+
+
+def whole(value: Tensor) -> Tensor:
+    """All of a tensor; of a sharded one a new copy, which every rank must ask for."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def held(value: Tensor) -> Tensor:
+    """What this rank holds of a tensor, sharing its memory."""
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
+def own_part(value: Tensor, like: Tensor) -> Tensor:
+    """This rank's part of a value, whole or sharded as `like` is."""
+    if isinstance(value, DTensor) or not isinstance(like, DTensor):
+        return held(value)
+    chunks = value.chunk(world())
+    return chunks[rank()] if rank() < len(chunks) else value[:0]
+
+
+def sharded(value: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, sharded as `like` is, whose shape it has."""
+    if not isinstance(like, DTensor):
+        return value
+    mine = own_part(value, like).to(held(like).device).contiguous()
+    shape, stride = like.shape, like.stride()
+    return DTensor.from_local(mine, like.device_mesh, like.placements, run_check=False, shape=shape, stride=stride)
+
+
+class Weights(Mapping[str, Tensor]):
+    """Parameters by name that are gathered when they are asked for: by every rank, in the same order."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+
+    def __getitem__(self, name: str) -> Tensor:
+        return whole(self._parameters[name].detach())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
