@@ -33,6 +33,7 @@ from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
 from prorl.rewards.readiness import check_rows, needed_verifiers, require_sandbox
 from prorl.rewards.verifier import Reading, VerifierPool
+from prorl.rollouts import vllm_support
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.generate_engine import GenerateEngine
 from prorl.rollouts.torch_engine import TorchEngine
@@ -91,7 +92,11 @@ def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
     )
 
 
-ENGINES: dict[str, Callable[[LoadedModel, Config], Engine]] = {"torch": _torch_engine, "generate": _generate_engine}
+ENGINES: dict[str, Callable[[LoadedModel, Config], Engine]] = {
+    "torch": _torch_engine,
+    "generate": _generate_engine,
+    "vllm": vllm_support.open_engine,
+}
 
 
 def make_verifiers(config: Config, prompts: Iterable[Prompt], reading: Reading) -> VerifierPool:
@@ -298,6 +303,8 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     if missing := missing_files(run):  # before the model, which may be a long download
         name, section = next(iter(missing.items()))
         raise no_such_file(section, name, len(missing))
+    for phase_config in run.phases:
+        vllm_support.refuse_unready(phase_config)
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
     loaded = models.load(run.model)

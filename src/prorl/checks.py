@@ -10,7 +10,7 @@ from prorl.config import Config, Run, Source
 from prorl.errors import UserError
 from prorl.options import key_text, literal, plain_sections, typed_sections
 
-RUN_SECTIONS = ("model", "train")
+RUN_SECTIONS = ("model", "train", "cluster")
 """What belongs to the run and not to a phase."""
 
 
@@ -88,6 +88,17 @@ def _lengths(config: Config) -> Iterator[str]:
         )
 
 
+def _engine(config: Config) -> Iterator[str]:
+    options = config.rollouts
+    of_vllm = {
+        "tensor_parallel_size": (options.tensor_parallel_size, 1),
+        "gpu_memory_utilization": (options.gpu_memory_utilization, 0.0),
+    }
+    for name, (value, default) in of_vllm.items():
+        if options.engine != "vllm" and value != default:
+            yield f'rollouts.{name} = {value} is for rollouts.engine = "vllm"; set that, or leave it at {default}'
+
+
 def _update(config: Config) -> Iterator[str]:
     loss, optimizer = config.loss, config.optimizer
     if 0 < loss.dual_clip <= 1:
@@ -132,6 +143,7 @@ RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
     _domains,
     _sandbox,
     _lengths,
+    _engine,
     _update,
     _validation,
     _divergence,

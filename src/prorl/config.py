@@ -60,8 +60,8 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollouts:
-    engine: str = option("torch", choices=("torch", "generate"))
-    """`torch`: the embedded engine; `generate`: transformers' own loop, for any architecture."""
+    engine: str = option("torch", choices=("torch", "generate", "vllm"))
+    """`torch`: the embedded engine; `generate`: transformers' own loop, for any architecture; `vllm`: docs/vllm.md."""
     prompts_per_step: int = option(256, low=1)
     """Informative groups in a step (the paper: 256)."""
     group_size: int = option(16, low=2)
@@ -72,6 +72,10 @@ class Rollouts:
     """A response is cut here."""
     token_budget: int = option(65536, low=256)
     """Key/value cache of the engine, in tokens: bounds its memory."""
+    tensor_parallel_size: int = option(1, low=1, high=64)
+    """GPUs that share an engine of vLLM, for a model that needs several."""
+    gpu_memory_utilization: float = option(0.0, low=0.0, high=0.95)
+    """vLLM takes this share of the GPU while it samples and gives its cache back for the update; 0: `token_budget`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -288,6 +292,18 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cluster:
+    """Where the ranks of `--cluster` run: never part of what a run computes, free to change between start and resume."""
+
+    ranks: int = option(0, low=0, high=65536)
+    """Worker processes; 0: one for each GPU that the cluster has, a single one where it has none."""
+    cpus_per_rank: int = option(1, low=1, high=1024)
+    """CPUs that the cluster sets aside for a rank: its threads and its verifiers."""
+    max_failures: int = option(3, low=0, high=1000)
+    """Dead workers or nodes after which the run goes on by itself, from its newest checkpoint; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """One phase of a run, fully resolved."""
 
@@ -305,11 +321,12 @@ class Config:
     evaluation: Evaluation = field(default_factory=Evaluation)
     phase: Phase = field(default_factory=Phase)
     train: Train = field(default_factory=Train)
+    cluster: Cluster = field(default_factory=Cluster)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A whole run: its phases in order. `train.*` and `model.*` are those of the first phase."""
+    """A whole run: its phases in order. `train.*`, `model.*` and `cluster.*` are those of the first phase."""
 
     name: str
     phases: tuple[Config, ...]
@@ -321,3 +338,7 @@ class Run:
     @property
     def model(self) -> Model:
         return self.phases[0].model
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.phases[0].cluster
