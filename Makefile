@@ -1,4 +1,5 @@
-# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean bench-venv.
+# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean bench-venv
+# vllm-venv vllm-test.
 #   PYTHON       the interpreter of a new virtual environment       make venv PYTHON=python3.12
 #   PIP_OPTIONS  options of every pip call, an index for example    make venv PIP_OPTIONS="--extra-index-url URL"
 #   ARGS         more arguments for quickstart or test              make quickstart ARGS="--set train.seed=1"
@@ -11,8 +12,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) --constraint constraints.txt
 BENCH_PIP := .venv-bench/bin/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) \
   --constraint benchmarks/constraints-bench.txt
+VLLM_PIP := .venv-vllm/bin/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) \
+  --constraint benchmarks/constraints-vllm.txt
 
-.PHONY: venv bench-venv quickstart test lint format clean clean-venv
+.PHONY: venv bench-venv vllm-venv vllm-test quickstart test lint format clean clean-venv
 
 # $(call environment,FOLDER) makes a virtual environment. `.incomplete` stands while an installation is under way: after an
 # interruption the next one starts from an empty folder. One of your own that works is kept and brought to the pinned versions.
@@ -46,6 +49,21 @@ bench-venv: .venv-bench/.complete
 	$(BENCH_PIP) --no-build-isolation trl 'lm-eval[ifeval]'
 	@rm .venv-bench/.incomplete
 	@touch $@
+
+# vLLM's build for the CPU, to test and measure its engine without a GPU (docs/vllm.md); never in the core environment.
+vllm-venv: .venv-vllm/.complete
+
+.venv-vllm/.complete: pyproject.toml benchmarks/constraints-vllm.txt
+	$(call environment,.venv-vllm)
+	@$(VLLM_PIP) torch==2.13.0+cpu setuptools || \
+	  { echo "error: no CPU build of torch found: name the index that has it: PIP_OPTIONS=\"--extra-index-url URL\""; exit 1; }
+	$(VLLM_PIP) --no-deps --no-build-isolation --requirement benchmarks/constraints-vllm.txt
+	$(VLLM_PIP) --no-deps --no-build-isolation --editable .
+	@rm .venv-vllm/.incomplete
+	@touch $@
+
+vllm-test: vllm-venv
+	.venv-vllm/bin/python -m pytest -q -n 0 tests/with_vllm $(ARGS)
 
 quickstart: venv
 	@n=1; while [ -e runs/quickstart-$$n ]; do n=$$((n + 1)); done; \
