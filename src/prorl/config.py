@@ -7,6 +7,8 @@ Cross-checks between sections are in `checks.py`.
 from dataclasses import dataclass, field
 from typing import Any
 
+ALL_LINEAR = "all-linear"
+
 
 def option(default: Any, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
     """A field with its allowed values; `recipe.py` checks them and `docs/options.md` prints them."""
@@ -28,6 +30,12 @@ class Model:
     """`auto` takes the GPU where there is one."""
     threads: int = option(0, low=0, high=1024)
     """CPU threads of the process; 0 takes the machine's cores."""
+    lora_rank: int = option(0, low=0, high=4096)
+    """Train a low-rank adapter of this rank (`pip install 'prorl[lora]'`, docs/lora.md); 0 trains all weights."""
+    lora_alpha: int = option(0, low=0)
+    """The adapter's product is weighed by `lora_alpha / lora_rank`; 0 for twice the rank."""
+    lora_targets: tuple[str, ...] = option((ALL_LINEAR,))
+    """Layers with an adapter by name (`["q_proj", "v_proj"]`); `all-linear`: every linear layer but the head."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +84,10 @@ class Rollouts:
     """GPUs that share an engine of vLLM, for a model that needs several."""
     gpu_memory_utilization: float = option(0.0, low=0.0, high=0.95)
     """vLLM takes this share of the GPU while it samples and gives its cache back for the update; 0: `token_budget`."""
+    process: bool = option(False)
+    """Sample and verify in a process beside the learner's (docs/asynchronous.md), on a GPU of its own if one is left."""
+    max_staleness: int = option(0, low=0, high=64)
+    """Updates at most between the weights that sampled a batch and those it is trained on; 0: synchronous."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +172,8 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Optimizer:
+    name: str = option("adamw", choices=("adamw", "adamw_8bit"))
+    """`adamw_8bit` keeps both moments in 8 bits (bitsandbytes, `pip install 'prorl[eightbit]'`); docs/scaling.md."""
     learning_rate: float = option(2e-6, low=0.0)
     """Of AdamW (the paper: 2e-6)."""
     schedule: str = option("constant", choices=("constant", "linear", "cosine"))
@@ -293,7 +307,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """Where the ranks of `--cluster` run: never part of what a run computes, free to change between start and resume."""
+    """Where the ranks of `--cluster` run: not part of what is computed, and free to change when a run is resumed."""
 
     ranks: int = option(0, low=0, high=65536)
     """Worker processes; 0: one for each GPU that the cluster has, a single one where it has none."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from prorl.distributed import rank, world
@@ -36,6 +36,12 @@ def shard(module: nn.Module, *, device: torch.device, dtype: torch.dtype, on_hos
             module.get_submodule(owner)._buffers[last] = buffer.to(device)
 
 
+def reshard(module: nn.Module) -> None:
+    """Let go of the weights that a forward left gathered for its backward."""
+    if isinstance(module, FSDPModule):
+        module.reshard()
+
+
 def whole(value: Tensor) -> Tensor:
     """All of a tensor; of a sharded one a new copy, which every rank must ask for."""
     return value.full_tensor() if isinstance(value, DTensor) else value
@@ -58,7 +64,13 @@ def sharded(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, sharded as `like` is, whose shape it has."""
     if not isinstance(like, DTensor):
         return value
-    mine = own_part(value, like).to(held(like).device).contiguous()
+    return from_part(own_part(value, like).to(held(like).device).contiguous(), like)
+
+
+def from_part(mine: Tensor, like: Tensor) -> Tensor:
+    """The tensor, sharded as `like` is, of which this rank holds `mine`."""
+    if not isinstance(like, DTensor):
+        return mine
     shape, stride = like.shape, like.stride()
     return DTensor.from_local(mine, like.device_mesh, like.placements, run_check=False, shape=shape, stride=stride)
 

@@ -4,7 +4,7 @@ On several ranks each trains its share of every mini-batch on weights that are s
 the gradient's norm and every metric are those of the whole mini-batch.
 """
 
-import copy
+import importlib
 import math
 import warnings
 from collections import defaultdict
@@ -13,44 +13,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from prorl import distributed
 from prorl.algorithm.kl import KL, kl_clamped
-from prorl.algorithm.logprobs import token_logprobs
 from prorl.algorithm.loss import BEHAVIOUR_WEIGHTS, clip_masks, clipped_policy_loss, importance_ratio, token_mean
 from prorl.config import Config
 from prorl.errors import UserError
-from prorl.learner.fsdp import Weights, held, own_part, shard, sharded, whole
+from prorl.learner.fsdp import Weights, held, own_part, reshard, sharded, whole
+from prorl.learner.optimizers import OPTIMIZERS
 from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack
 from prorl.learner.shares import rank_micro_batches
-from prorl.models import LoadedModel, head_weight
+from prorl.learner.trained import AllWeights, Scorer, Trained, copy_into, refuse_misfit
+from prorl.models import LoadedModel, load_adapters
 from prorl.records import Batch, Row
-
-_FUSED_DEVICES = ("cpu", "cuda")
-
-
-class Scorer(nn.Module):
-    """A model that gives the log-probabilities of a pack: head included, so that one forward uses every weight."""
-
-    def __init__(self, model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.model, self._device, self._dtype = model, device, dtype
-
-    def forward(self, pack: Pack, temperature: float, chunk_size: int) -> tuple[Tensor, Tensor]:
-        """Log-probs and entropy `[T]` of the pack's response tokens at the sampling temperature."""
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-            hidden = self.model.get_decoder()(
-                input_ids=pack.tokens, position_ids=pack.positions, use_cache=False, layout=pack.layout
-            ).last_hidden_state
-        logprobs, entropy = token_logprobs(
-            hidden[0, pack.predictors],
-            head_weight(self.model),
-            pack.targets,
-            temperature=temperature,
-            chunk_size=chunk_size,
-        )
-        return logprobs.clone(), entropy  # FSDP's hook on the output must not be on a view
 
 
 class TorchLearner:
@@ -69,31 +44,13 @@ class TorchLearner:
                 # The name that every transformers we allow has; newer ones say that it will go.
                 warnings.simplefilter("ignore", FutureWarning)
                 self._model.gradient_checkpointing_enable({"use_reentrant": False})
-        self._reference = copy.deepcopy(self._model).requires_grad_(False)
-        on_host = config.learner.reference_on_host
-        self._policy_scorer = Scorer(self._model, self._device, self._dtype)
-        self._reference_scorer = Scorer(self._reference, self._device, self._dtype)
-        shard(self._policy_scorer, device=self._device, dtype=self._dtype)
-        shard(self._reference_scorer, device=self._device, dtype=self._dtype, on_host=on_host)
-        self._moves_reference = on_host and distributed.world() == 1  # shards in host memory move by themselves
-        self._place_reference(in_use=False)
+        self._trained = _trained(loaded, config)
         self._optimizer = self._new_optimizer(config)
         self.version = 0
         """Counts the changes of the policy in this process."""
 
     def _new_optimizer(self, config: Config) -> torch.optim.AdamW:
-        options = config.optimizer
-        return torch.optim.AdamW(
-            self._model.parameters(),
-            lr=options.learning_rate,
-            betas=(options.beta1, options.beta2),
-            weight_decay=options.weight_decay,
-            fused=self._device.type in _FUSED_DEVICES,
-        )
-
-    def _place_reference(self, *, in_use: bool) -> None:
-        if self._moves_reference:
-            self._reference.to(self._device if in_use else torch.device("cpu"))
+        return OPTIMIZERS[config.optimizer.name](self._trained.parameters().values(), config.optimizer, self._device)
 
     def update(self, batch: Batch, config: Config, learning_rate: float) -> dict[str, float]:
         if not batch.minibatches:
@@ -107,18 +64,16 @@ class TorchLearner:
         for module in self._model.modules():
             if isinstance(module, nn.Dropout):
                 module.eval()  # the trained policy is the one that was sampled from
-        needs_reference = config.loss.kl_coefficient > 0
-        self._place_reference(in_use=needs_reference)
-        for index, rows in enumerate(batch.minibatches):
-            self._progress(f"update {index + 1}/{len(batch.minibatches)}")
-            packs, num_tokens = self._packs(rows, config), sum(len(row.response_tokens) for row in rows)
-            finite = self._accumulate(packs, old[index], num_tokens, config, totals, measure_engine=index == 0)
-            if index == 0 and self._engine_differs(totals, config):
-                old[1:] = [self._old_logprobs(rest, config) for rest in batch.minibatches[1:]]
-            self._step(finite, config, totals)
+        with self._trained.reference_at_hand(needed=config.loss.kl_coefficient > 0):
+            for index, rows in enumerate(batch.minibatches):
+                self._progress(f"update {index + 1}/{len(batch.minibatches)}")
+                packs, num_tokens = self._packs(rows, config), sum(len(row.response_tokens) for row in rows)
+                finite = self._accumulate(packs, old[index], num_tokens, config, totals, measure_engine=index == 0)
+                if index == 0 and self._engine_differs(totals, config):
+                    old[1:] = [self._old_logprobs(rest, config) for rest in batch.minibatches[1:]]
+                self._step(finite, config, totals)
         self._model.eval()
         self.version += 1
-        self._place_reference(in_use=False)
         return _metrics(distributed.total(totals), config)
 
     def _packs(self, rows: Sequence[Row], config: Config) -> list[Pack]:
@@ -148,7 +103,7 @@ class TorchLearner:
         """
         finite = True
         for index, part in enumerate(packs):
-            logprobs, entropy = self._logprobs(self._policy_scorer, part, config)
+            logprobs, entropy = self._logprobs(self._trained.scorer, part, config)
             if old is not None:
                 old_logprobs = old[index]
             else:
@@ -175,8 +130,8 @@ class TorchLearner:
         )
         values = values * weight
         if options.kl_coefficient > 0:
-            with torch.no_grad():
-                reference, _ = self._logprobs(self._reference_scorer, part, config)
+            with torch.no_grad(), self._trained.as_reference() as scorer:
+                reference, _ = self._logprobs(scorer, part, config)
             penalty = KL[options.kl_estimator](logprobs, reference)
             totals["kl"] += float(KL["k3"](logprobs.detach(), reference).sum())
             totals["kl_clamped"] += float(
@@ -193,16 +148,18 @@ class TorchLearner:
 
     def _logprobs(self, scorer: Scorer, part: Pack, config: Config) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = scorer(part, config.rollouts.temperature, config.learner.logprob_chunk)
+        if not torch.is_grad_enabled():
+            reshard(scorer)  # what a backward would do
         return found
 
     @torch.no_grad()
     def _old_logprobs(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
         """The policy's log-probs of a later mini-batch, before the first update, in the order of its packs."""
-        return [self._logprobs(self._policy_scorer, part, config)[0] for part in self._packs(rows, config)]
+        return [self._logprobs(self._trained.scorer, part, config)[0] for part in self._packs(rows, config)]
 
     def _step(self, finite: bool, config: Config, totals: dict[str, float]) -> None:
         limit = config.optimizer.max_grad_norm or float("inf")
-        norm = float(whole(nn.utils.clip_grad_norm_(self._model.parameters(), limit)))
+        norm = float(whole(nn.utils.clip_grad_norm_(self._trained.parameters().values(), limit)))
         finite = not distributed.any_rank(not finite)
         if distributed.is_first():  # the totals are added over the ranks
             totals["minibatches"] += 1
@@ -217,14 +174,15 @@ class TorchLearner:
     def reset(
         self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config
     ) -> None:
+        own = self._trained.parameters()
         for weights, what in ((reference, "reference"), (policy, "policy")):
             if weights is not None:
-                _refuse_misfit(self._model, weights, what)
+                refuse_misfit(own, weights, what)
         if policy is not None:
-            _copy_into(self._model, policy)
+            copy_into(own, policy)
             self.version += 1
-        new = reference if reference is not None else _named(self._model)
-        for name, parameter in _named(self._reference).items():
+        new = reference if reference is not None else own
+        for name, parameter in self._trained.reference().items():
             value = own_part(new[name], parameter).to(held(parameter))
             if config.reset.blend < 1.0:
                 value = held(parameter).lerp(value, config.reset.blend)
@@ -233,36 +191,37 @@ class TorchLearner:
             self._optimizer = self._new_optimizer(config)
 
     def weights(self) -> Mapping[str, Tensor]:
-        return Weights(_named(self._model)) if distributed.world() > 1 else _named(self._model)
+        policy = self._trained.policy()
+        return Weights(policy) if distributed.world() > 1 else policy
 
     @torch.no_grad()
     def evaluate(self, rows: Sequence[Row], config: Config) -> list[Tensor]:
         """The policy's log-probs of the rows' responses, in the rows' order."""
         result: dict[int, Tensor] = {}
         for part in micro_batches(rows, config.learner.token_budget):
-            values, _ = self._logprobs(self._policy_scorer, pack(part, self._device), config)
+            values, _ = self._logprobs(self._trained.scorer, pack(part, self._device), config)
             sizes = [len(row.response_tokens) for row in part]
             result.update(zip(map(id, part), values.split(sizes), strict=True))
         return [result[id(row)] for row in rows]
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "weights": {name: value.detach() for name, value in _named(self._model).items()},
-            "reference": {name: value.detach() for name, value in _named(self._reference).items()},
+            "weights": self._trained.policy(),
+            "adapter": self._trained.adapter(),
+            "reference": {name: value.detach() for name, value in self._trained.reference().items()},
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        _refuse_misfit(self._model, state["weights"], "policy")
-        _refuse_misfit(self._reference, state["reference"], "reference")
-        _copy_into(self._model, state["weights"])
-        _copy_into(self._reference, state["reference"])
+        self._trained.restore(state["weights"], state["adapter"])
+        refuse_misfit(self._trained.reference(), state["reference"], "reference")
+        copy_into(self._trained.reference(), state["reference"])
         self._optimizer.load_state_dict(self._sharded_like_parameters(state["optimizer"]))
         self.version += 1
 
     def _sharded_like_parameters(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The optimizer's state with its whole tensors sharded as the parameters are that they belong to."""
-        parameters = list(self._model.parameters())
+        parameters = list(self._trained.parameters().values())
 
         def placed(index: int, value: Any) -> Any:
             fits = isinstance(value, Tensor) and value.shape == parameters[index].shape and value.dim() > 0
@@ -274,25 +233,12 @@ class TorchLearner:
         return {**state, "state": moments}
 
 
-def _named(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters by name, a shared one once."""
-    return dict(model.named_parameters())
-
-
-def _refuse_misfit(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    own = _named(model)
-    wrong = sorted(own.keys() ^ weights.keys())
-    if wrong:
-        raise UserError(f"{what} weights do not fit the model: {wrong[0]} is in only one of them ({len(wrong)} in all)")
-    for name, parameter in own.items():
-        if parameter.shape != weights[name].shape:
-            raise UserError(f"{what} weights do not fit the model: {name} has shape {tuple(weights[name].shape)}")
-
-
-@torch.no_grad()
-def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, parameter in _named(model).items():
-        held(parameter).copy_(own_part(weights[name], parameter))
+def _trained(loaded: LoadedModel, config: Config) -> Trained:
+    if not config.model.lora_rank:
+        return AllWeights(loaded, config)
+    load_adapters(config.model)
+    adapted: Trained = importlib.import_module("prorl.learner.lora").LoraWeights(loaded, config)
+    return adapted
 
 
 def _metrics(totals: Mapping[str, float], config: Config) -> dict[str, float]:
