@@ -64,4 +64,4 @@ def test_long_texts_cost_little(character):
     short_answer(text, text)
     short_answer(OPTIONS, text)
     short_answer("x?", text + "!")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30

@@ -205,4 +205,4 @@ def test_noise_is_quick_and_scores_nothing():
     for prompt in prompts:
         for response in noise:
             assert verify(prompt, response).value == verify_tolerant(prompt, response).value == 0.0
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 60

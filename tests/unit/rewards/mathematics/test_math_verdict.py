@@ -95,7 +95,7 @@ def test_hostile_answers_are_cheap_wrong_and_never_run(tmp_path, monkeypatch):
         for text in HOSTILE:
             start = time.process_time()
             assert verify(prompt(gold), f"\\boxed{{{text}}}").value == 0.0, text
-            assert time.process_time() - start < 2 * MAX_SECONDS, text
+            assert time.process_time() - start < 10 * MAX_SECONDS, text
     assert os.listdir(tmp_path) == []
 
 

@@ -224,7 +224,7 @@ def test_cheating_examined_functions_score_nothing(name):
 def test_using_up_the_time_scores_nothing_and_ends_in_time(name):
     started = time.monotonic()
     score = judged(PRINTING, LATE[name], seconds=0.5)
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 15.0
     assert (score.value, score.outcome) == (0.0, "timeout")
 
 

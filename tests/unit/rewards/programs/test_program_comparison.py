@@ -160,4 +160,4 @@ def test_four_megabytes_of_output_are_compared_quickly(unit):
     started = time.process_time()
     same_text(text + "x", text + "y")
     same_text("1.5", text)
-    assert time.process_time() - started < 10.0
+    assert time.process_time() - started < 40.0

