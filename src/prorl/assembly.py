@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import torch
 
@@ -84,7 +84,7 @@ def _torch_engine(loaded: LoadedModel, config: Config) -> Engine:
 
 def _generate_engine(loaded: LoadedModel, config: Config) -> Engine:
     return GenerateEngine(
-        models.same_architecture(loaded),
+        models.same_architecture(loaded, config.model),
         eos_ids=loaded.eos_ids,
         max_length=config.data.max_prompt_tokens + config.rollouts.max_response_tokens,
         token_budget=config.rollouts.token_budget,
@@ -244,7 +244,8 @@ class Parts:
         """Apply a reset to the learner; the best policy comes from its checkpoint."""
         best = None
         if action.reference == "best" or action.roll_back:
-            best = self.checkpoints.load_weights(self.checkpoints.at(action.reference_step), "policy")
+            which: Literal["adapter", "policy"] = "adapter" if self.run.model.lora_rank else "policy"
+            best = self.checkpoints.load_weights(self.checkpoints.at(action.reference_step), which)
         self.learner.reset(
             best if action.reference == "best" else None, best if action.roll_back else None, self.phase.config
         )
@@ -264,6 +265,7 @@ class Parts:
             step=state.step,
             state={"schedule": state.to_json(), "pool": self.phase.pool.state_dict()},
             weights=learner["weights"],
+            adapter=learner["adapter"],
             reference=learner["reference"],
             reference_id=f"{self.run.model.path}@{state.last_reset}",
             optimizer=learner["optimizer"],
@@ -281,7 +283,12 @@ class Parts:
         """Put a checkpoint's state into the parts."""
         state = ScheduleState.from_json(snapshot.state["schedule"])
         self.learner.load_state_dict(
-            {"weights": snapshot.weights, "reference": snapshot.reference, "optimizer": snapshot.optimizer}
+            {
+                "weights": snapshot.weights,
+                "adapter": snapshot.adapter,
+                "reference": snapshot.reference,
+                "optimizer": snapshot.optimizer,
+            }
         )
         config = schedule.phase(self.run, state)
         if config is not self.phase.config:

@@ -5,6 +5,7 @@ A checkpoint is written aside in the same folder, flushed to the disk, and renam
 foreign one is refused by name. Nothing is pickled: tensors are safetensors, the rest is JSON.
 
     step_N/policy/             Hugging Face format: model.safetensors, and what the caller adds
+    step_N/adapter/            where only an adapter trains, that in peft's format; `policy/` then has it merged
     step_N/reference.safetensors, optimizer.safetensors, optimizer.json, state.json, config.toml, manifest.json
     latest                     the name of the newest, for people and scripts; `Checkpoints.latest` looks for itself
 
@@ -19,11 +20,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors.torch import save_file
 
 from prorl.checkpoint_format import (
     MANIFEST,
@@ -40,9 +42,12 @@ from prorl.checkpoint_format import (
 from prorl.distributed import from_first, is_first, on_first, rank, together, world
 from prorl.durable import explained, sha256, sync, system_error
 from prorl.errors import UserError
+from prorl.learner.computed import shapes
+from prorl.learner.fsdp import whole
 from prorl.tensor_files import INDEX, load_tensors, save_tensors, tensor_files
 
 POLICY = "policy/model.safetensors"
+ADAPTER, ADAPTER_SETTINGS = "adapter/adapter_model.safetensors", "adapter/adapter_config.json"
 REFERENCE = "reference.safetensors"
 
 _STEP = re.compile(r"step_(0|[1-9]\d*)")
@@ -67,6 +72,8 @@ class Snapshot:
     """As torch's `state_dict`: nested containers of tensors and numbers."""
     config_toml: str
     versions: Mapping[str, str]
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    """`{"tensors", "settings"}` in peft's terms; empty where all weights train."""
 
 
 class Checkpoints:
@@ -158,11 +165,12 @@ class Checkpoints:
             optimizer=decode(json.loads((path / "optimizer.json").read_bytes()), tensors),
             config_toml=(path / "config.toml").read_bytes().decode(),
             versions=manifest.versions,
+            adapter=_load_adapter(path),
         )
 
-    def load_weights(self, path: Path, which: Literal["policy", "reference"]) -> dict[str, torch.Tensor]:
-        """One of the two models of a checkpoint, verified."""
-        name = {"policy": POLICY, "reference": REFERENCE}[which]
+    def load_weights(self, path: Path, which: Literal["policy", "reference", "adapter"]) -> dict[str, torch.Tensor]:
+        """The policy, the reference or the adapter of a checkpoint, verified."""
+        name = {"policy": POLICY, "reference": REFERENCE, "adapter": ADAPTER}[which]
         verify(path, read_manifest(path), _files_of(path / name, path))
         return load_tensors(path / name)
 
@@ -199,6 +207,7 @@ class Checkpoints:
     def _write(self, folder: Path, snapshot: Snapshot, kind: Kind) -> None:
         """All files of a checkpoint, the manifest last, each flushed to the disk; its folders are there."""
         save_tensors(snapshot.weights, folder / POLICY)
+        _save_adapter(snapshot.adapter, folder)
         if not on_first(lambda: self._share_reference(snapshot.reference_id, folder)):
             save_tensors(snapshot.reference, folder / REFERENCE)
         tensors: dict[str, torch.Tensor] = {}
@@ -293,7 +302,7 @@ class Checkpoints:
     def _room(self, snapshot: Snapshot) -> str:
         """What a full disk leaves the user with."""
         tensors: dict[str, torch.Tensor] = {}
-        encode([snapshot.weights, snapshot.reference, snapshot.optimizer], tensors, "")
+        encode([shapes(snapshot.weights), snapshot.reference, snapshot.optimizer], tensors, "")
         needed = sum(tensor.nbytes for tensor in tensors.values())
         place = next(path for path in (self.folder, *self.folder.absolute().parents) if os.path.exists(path))
         last = self.latest()
@@ -308,6 +317,26 @@ def _flushed(folder: Path, names: Iterable[str]) -> dict[str, list[Any]]:
     for name in names:
         sync(folder / name)
     return {name: [(folder / name).stat().st_size, sha256(folder / name)] for name in names}
+
+
+def _save_adapter(adapter: Mapping[str, Any], folder: Path) -> None:
+    """In one file, as peft reads it, on any number of ranks."""
+    if not adapter:
+        return
+    tensors = {name: whole(value.detach()).cpu().contiguous() for name, value in adapter["tensors"].items()}
+
+    def write() -> None:
+        (folder / ADAPTER).parent.mkdir()
+        save_file(tensors, folder / ADAPTER, metadata={"format": "pt"})
+        (folder / ADAPTER_SETTINGS).write_text(json.dumps(adapter["settings"], indent=2, sort_keys=True))
+
+    on_first(write)
+
+
+def _load_adapter(path: Path) -> dict[str, Any]:
+    if not (path / ADAPTER).is_file():
+        return {}
+    return {"tensors": load_tensors(path / ADAPTER), "settings": json.loads((path / ADAPTER_SETTINGS).read_bytes())}
 
 
 def _files_of(tensors: Path, folder: Path) -> list[str]:

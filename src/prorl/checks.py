@@ -6,7 +6,7 @@ device, no model.
 
 from collections.abc import Callable, Iterator
 
-from prorl.config import Config, Run, Source
+from prorl.config import ALL_LINEAR, Config, Model, Run, Source
 from prorl.errors import UserError
 from prorl.options import key_text, literal, plain_sections, typed_sections
 
@@ -99,6 +99,23 @@ def _engine(config: Config) -> Iterator[str]:
             yield f'rollouts.{name} = {value} is for rollouts.engine = "vllm"; set that, or leave it at {default}'
 
 
+def _adapter(config: Config) -> Iterator[str]:
+    model, default = config.model, Model()
+    for name, value, usual in (
+        ("lora_alpha", model.lora_alpha, default.lora_alpha),
+        ("lora_targets", model.lora_targets, default.lora_targets),
+    ):
+        if not model.lora_rank and value != usual:
+            yield f"model.{name} = {literal(value)} is for an adapter; set model.lora_rank, or leave it out"
+    if not model.lora_targets or (ALL_LINEAR in model.lora_targets and len(model.lora_targets) > 1):
+        yield f'model.lora_targets = {literal(model.lora_targets)}: must be ["{ALL_LINEAR}"] or names of layers'
+    if model.lora_rank and config.learner.reference_on_host:
+        yield (
+            "learner.reference_on_host = true: with model.lora_rank the reference is an adapter on the policy's own "
+            "weights; leave it out"
+        )
+
+
 def _update(config: Config) -> Iterator[str]:
     loss, optimizer = config.loss, config.optimizer
     if 0 < loss.dual_clip <= 1:
@@ -144,6 +161,7 @@ RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
     _sandbox,
     _lengths,
     _engine,
+    _adapter,
     _update,
     _validation,
     _divergence,

@@ -1,12 +1,14 @@
 """Load a causal language model and its tokenizer, from the package, a local folder or the Hugging Face hub."""
 
 import copy
+import importlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors import SafetensorError
@@ -46,6 +48,8 @@ class Size:
     """What a plan needs to know of a model."""
 
     parameters: int
+    trained: int
+    """All, or an adapter's."""
     multiplied: int
     """Parameters that each token is multiplied by: all but an input embedding that is not the head as well."""
     vocabulary: int
@@ -132,9 +136,11 @@ def measure(options: config.Model) -> Size:
     head_size = plain.get("head_dim") or hidden // heads
     parameters = sum(parameter.numel() for parameter in model.parameters())
     embedding = model.get_input_embeddings().weight
+    multiplied = parameters - (0 if head_weight(model) is embedding else embedding.numel())
     return Size(
         parameters=parameters,
-        multiplied=parameters - (0 if head_weight(model) is embedding else embedding.numel()),
+        trained=_num_adapted(model, options) if options.lora_rank else parameters,
+        multiplied=multiplied,
         vocabulary=settings.vocab_size,
         layers=settings.num_hidden_layers,
         hidden=hidden,
@@ -144,6 +150,13 @@ def measure(options: config.Model) -> Size:
         itemsize=resolve_dtype(options, resolve_device(options)).itemsize,
         published=published,
     )
+
+
+def _num_adapted(model: PreTrainedModel, options: config.Model) -> int:
+    """Parameters of the adapter; the model gets it."""
+    with torch.device("meta"):
+        load_adapters(options).attach(model, options, seed=0)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _published(path: str) -> PretrainedConfig | None:
@@ -178,9 +191,20 @@ def load(options: config.Model) -> LoadedModel:
     )
 
 
-def same_architecture(loaded: LoadedModel) -> PreTrainedModel:
-    """A model that an engine may fill with weights: a copy, or, of one that may be sharded, one with random weights."""
-    if world() == 1:
+def load_adapters(options: config.Model) -> ModuleType:
+    """The module that knows peft; UserError where that is not installed."""
+    try:
+        return importlib.import_module("prorl.adapters")
+    except ImportError as error:
+        raise UserError(
+            f"model.lora_rank = {options.lora_rank}: peft is not installed ({error}); pip install 'prorl[lora]', "
+            "or set 0"
+        ) from None
+
+
+def same_architecture(loaded: LoadedModel, options: config.Model) -> PreTrainedModel:
+    """A model that an engine may fill with weights: a copy, or a new one where the model may be sharded or adapted."""
+    if world() == 1 and not options.lora_rank:
         return copy.deepcopy(loaded.model)
     return AutoModelForCausalLM.from_config(copy.deepcopy(loaded.model.config)).to(loaded.device)
 

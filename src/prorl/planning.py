@@ -147,9 +147,9 @@ def memory(config: Config, size: Size) -> dict[str, float]:
     parameters = size.parameters
     parts: dict[str, float] = {
         "policy": parameters * MASTER_BYTES,
-        "gradients": parameters * MASTER_BYTES,
-        "AdamW": parameters * ADAM_BYTES,
-        "reference": parameters * MASTER_BYTES,
+        "gradients": size.trained * MASTER_BYTES,
+        "AdamW": size.trained * ADAM_BYTES,
+        "reference": size.trained * MASTER_BYTES,
         "engine": parameters * size.itemsize,
         "cache": cache_rows(config) * longest_row(config) * size.cache_bytes,
         "activations": micro_batch_tokens(config) * activation_bytes(config, size),

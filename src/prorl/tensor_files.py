@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prorl.distributed import each, is_first, rank, world
+from prorl.learner.computed import shapes
 from prorl.learner.fsdp import whole
 
 INDEX = ".index.json"
@@ -21,7 +22,7 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
 
     On several ranks each writes about as many bytes as the others, to `NAME-0000R-of-0000W.safetensors`.
     """
-    writer = _writers(tensors)
+    writer = _writers(shapes(tensors))
     mine = {}
     for name, tensor in tensors.items():
         value = whole(tensor.detach())
@@ -30,7 +31,7 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     each(lambda: save_file(mine, _parts(path)[rank()], metadata={"format": "pt"}))
     if world() > 1 and is_first():
         index = {name: _parts(path)[at].name for name, at in writer.items()}
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        size = sum(tensor.numel() * tensor.element_size() for tensor in shapes(tensors).values())
         path.with_name(path.name + INDEX).write_text(
             json.dumps({"metadata": {"total_size": size}, "weight_map": index}, indent=1)
         )

@@ -23,7 +23,10 @@ class Learner(Protocol):
     def reset(
         self, reference: Mapping[str, Tensor] | None, policy: Mapping[str, Tensor] | None, config: Config
     ) -> None:
-        """Hard reset: None takes the weights of the policy as it is. The optimizer follows `config.reset.optimizer`."""
+        """Hard reset: None takes the weights of the policy as it is. The optimizer follows `config.reset.optimizer`.
+
+        With `model.lora_rank` both are adapters.
+        """
         ...
 
     def weights(self) -> Mapping[str, Tensor]:
@@ -31,7 +34,7 @@ class Learner(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"weights", "reference", "optimizer"}`."""
+        """`{"weights", "adapter", "reference", "optimizer"}`; `adapter` is empty where all weights train."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
