@@ -20,14 +20,14 @@ LAYERS = tuple(
     line.split()
     for line in (
         "records config errors options checks recipe recipes "
-        "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped",
+        "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped shared_weights",
         "algorithm prompts models",
         "rewards rollouts learner health",
-        "judging",
-        "pool checkpoint schedule",
-        "evaluation report planning datasets",
+        "judging tensor_files checkpoint_format",
+        "pool checkpoint schedule rollout_process",
+        "evaluation report planning datasets ahead",
         "assembly frames",
-        "laboratory",
+        "laboratory rollout_program",
         "novelty_findings",
         "findings",
         "other_settings boundary_run",

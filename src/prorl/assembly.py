@@ -4,6 +4,7 @@
 """
 
 import logging
+import math
 import resource
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,8 +16,10 @@ from types import TracebackType
 from typing import Literal, Self
 
 import torch
+from transformers import PretrainedConfig
 
 from prorl import models, schedule
+from prorl.ahead import Batches, Phase, open_beside
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.config import Config, Run
 from prorl.errors import UserError
@@ -33,6 +36,7 @@ from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
 from prorl.rewards.readiness import check_rows, needed_verifiers, require_sandbox
 from prorl.rewards.verifier import Reading, VerifierPool
+from prorl.rollout_process import Order
 from prorl.rollouts import vllm_support
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.generate_engine import GenerateEngine
@@ -45,9 +49,10 @@ _VERSIONED = ("prorl", "torch", "transformers")
 
 @dataclass(slots=True)
 class PhaseParts:
-    """What depends on the phase's recipe."""
+    """`Phase` in the learner's process."""
 
     config: Config
+    seed: int
     template: Template
     engine: Engine
     verifiers: tuple[VerifierPool, ...]
@@ -55,19 +60,38 @@ class PhaseParts:
     problems: list[Prompt]
     pool: Pool
 
+    def validate(self, progress: Callable[[str], None]) -> Report:
+        return validate(
+            self.problems,
+            self.engine,
+            self.template,
+            self.verifiers[0],
+            self.config,
+            seed=self.seed,
+            progress=progress,
+        )
+
+    def drain(self) -> None:
+        """Nothing is sampled ahead."""
+
     def close(self) -> None:
         for verifiers in self.verifiers:
             verifiers.close()
         self.engine.close()
 
 
-def make_engine(loaded: LoadedModel, config: Config) -> Engine:
+def engine_name(architecture: PretrainedConfig, config: Config) -> str:
     """The engine that the recipe names; `torch` falls back to `generate` for architectures it does not know."""
     name = config.rollouts.engine
-    if name == "torch" and not TorchEngine.supports(loaded.model.config):
+    return "generate" if name == "torch" and not TorchEngine.supports(architecture) else name
+
+
+def make_engine(loaded: LoadedModel, config: Config) -> Engine:
+    """The engine for the recipe and the model, without weights."""
+    name = engine_name(loaded.model.config, config)
+    if name != config.rollouts.engine:
         kind = type(loaded.model).__name__
         _LOG.warning("the embedded engine does not know %s: rollouts go through transformers' generate, slower", kind)
-        name = "generate"
     return ENGINES[name](loaded, config)
 
 
@@ -190,7 +214,7 @@ def open_phase(
     engine = make_engine(loaded, config)
     stream, template, verifiers = open_data(loaded, config, seed, held_out)  # last, for it starts processes
     pool = Pool(stream, template, engine, verifiers, seed=seed, progress=progress)
-    return PhaseParts(config, template, engine, verifiers, problems, pool)
+    return PhaseParts(config, seed, template, engine, verifiers, problems, pool)
 
 
 def boundary_steps(run: Run, step: int) -> range:
@@ -207,10 +231,10 @@ class Parts:
     loaded: LoadedModel
     learner: TorchLearner
     checkpoints: Checkpoints
-    phase: PhaseParts
-    sampling: Callable[[str], None]
+    phase: Phase
+    opening: Callable[[Config, int], Phase]
+    """Opens a phase, given the step after which it began."""
     progress: Callable[[str], None]
-    held_out: frozenset[str]
     versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _VERSIONED})
 
     def __enter__(self) -> Self:
@@ -220,7 +244,7 @@ class Parts:
         self.phase.close()
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> Batches:
         return self.phase.pool
 
     def sync(self) -> None:
@@ -229,16 +253,8 @@ class Parts:
             self.phase.engine.load_weights(self.learner.weights(), self.learner.version)
 
     def validate(self, config: Config) -> Report:
-        parts = self.phase
-        return validate(
-            parts.problems,
-            parts.engine,
-            parts.template,
-            parts.verifiers[0],
-            config,
-            seed=self.run.train.seed,
-            progress=self.progress,
-        )
+        assert config is self.phase.config, "the phase in force is validated"
+        return self.phase.validate(self.progress)
 
     def reset(self, action: ResetAction) -> None:
         """Apply a reset to the learner; the best policy comes from its checkpoint."""
@@ -250,16 +266,16 @@ class Parts:
             best if action.reference == "best" else None, best if action.roll_back else None, self.phase.config
         )
 
-    def enter_phase(self, config: Config) -> None:
-        """Rebuild what the new phase's recipe changes; the stream goes on at its position."""
-        old = self.phase
-        new = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
-        new.pool.carry_over(old.pool)
-        self.phase = new
-        old.close()
+    def enter_phase(self, config: Config, step: int) -> None:
+        """Rebuild what the new phase's recipe changes after that step; the stream goes on at its position."""
+        position = self.phase.pool.state_dict()
+        self.phase.close()
+        self.phase = self.opening(config, step)
+        self.phase.pool.carry_over(position)
 
     def save(self, state: ScheduleState, *, reset: bool) -> Path:
         """Write the checkpoint of the step that `state` has completed."""
+        self.phase.drain()
         learner = self.learner.state_dict()
         snapshot = Snapshot(
             step=state.step,
@@ -293,7 +309,7 @@ class Parts:
         config = schedule.phase(self.run, state)
         if config is not self.phase.config:
             self.phase.close()
-            self.phase = open_phase(self.loaded, config, self.run.train.seed, self.held_out, self.sampling)
+            self.phase = self.opening(config, state.step - state.phase_step)
         self.phase.pool.load_state_dict(snapshot.state["pool"])
         return state
 
@@ -322,8 +338,23 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
     for later in run.phases[1:]:
         for verifiers in open_data(loaded, later, run.train.seed, held_out)[-1]:
             verifiers.close()  # what is wrong is said now, not after days
-    phase = open_phase(loaded, config, run.train.seed, held_out, sampling)
-    return Parts(run, loaded, learner, checkpoints, phase, sampling, progress, held_out)
+
+    def opening(config: Config, begun: int) -> Phase:
+        if not config.rollouts.process:
+            return open_phase(loaded, config, run.train.seed, held_out, sampling)
+        order = Order(
+            run=run,
+            phase=run.phases.index(config),
+            held_out=held_out,
+            architecture=loaded.model.config,
+            tokenizer=loaded.tokenizer,
+            eos_ids=loaded.eos_ids,
+            device=loaded.device.type,
+            dtype=loaded.dtype,
+        )
+        return open_beside(order, begun + config.phase.steps if config.phase.steps else math.inf, folder, sampling)
+
+    return Parts(run, loaded, learner, checkpoints, opening(config, 0), opening, progress)
 
 
 def host_bytes() -> int:

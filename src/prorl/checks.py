@@ -116,6 +116,17 @@ def _adapter(config: Config) -> Iterator[str]:
         )
 
 
+def _asynchronous(config: Config) -> Iterator[str]:
+    stale = config.rollouts.max_staleness
+    if stale and not config.rollouts.process:
+        yield f"rollouts.max_staleness = {stale} needs a process that samples ahead: set rollouts.process = true"
+    if stale and config.loss.behaviour_correction == "none":
+        yield (
+            f"rollouts.max_staleness = {stale}: older weights sample than are trained, which is to be corrected for: "
+            'set loss.behaviour_correction = "truncated" or "icepop"'
+        )
+
+
 def _update(config: Config) -> Iterator[str]:
     loss, optimizer = config.loss, config.optimizer
     if 0 < loss.dual_clip <= 1:

@@ -43,6 +43,8 @@ METRICS: dict[str, str] = {
     "kl/clamped_fraction": "Share of trained tokens whose KL term was cut at its bound.",
     "kl/engine": "KL between engine and learner log-probabilities of the same tokens and weights, in nats a token.",
     "importance_weight/mean": "Mean weight that corrects for the engine's log-probabilities, 1 where they agree.",
+    "staleness/mean": "Updates between the weights that sampled a token and those it is trained on, mean over the kept "
+    "groups' tokens; absent where `rollouts.max_staleness` is 0.",
     "clip_fraction/low": "Share of trained tokens whose importance ratio was held at the lower clip.",
     "clip_fraction/high": "Share of trained tokens whose importance ratio was held at the upper clip.",
     "grad_norm": "Gradient norm before clipping, mean over the step's updates.",
@@ -55,6 +57,7 @@ METRICS: dict[str, str] = {
     "learning_rate": "Learning rate of the step's last update.",
     "seconds/rollout": "Time in which the engine was sampling, in seconds.",
     "seconds/reward": "Time waited for verifiers beyond sampling, in seconds.",
+    "seconds/wait": "Time that the learner waited for a rollout process (`rollouts.process`), in seconds.",
     "seconds/update": "Time of the policy update, in seconds.",
     "seconds/sync": "Time to bring the engine to the learner's weights, in seconds.",
     "seconds/validate": "Time of the validation, in seconds.",

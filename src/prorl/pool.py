@@ -197,10 +197,10 @@ class Pool:
         self._stream.load_state_dict(state["stream"])
         self._acceptance = dict(state["acceptance"])
 
-    def carry_over(self, old: "Pool") -> None:
-        """Go on in a new phase where the old one's pool stands: same position, same lanes, known acceptance rates."""
-        self._stream.carry_over(old._stream.state_dict())
-        self._acceptance = {domain: old._acceptance.get(domain, _FIRST_ACCEPTANCE) for domain in self._acceptance}
+    def carry_over(self, state: Mapping[str, Any]) -> None:
+        """Go on in a new phase where the old one's pool stood: same position, same lanes, known acceptance rates."""
+        self._stream.carry_over(state["stream"])
+        self._acceptance = {domain: state["acceptance"].get(domain, _FIRST_ACCEPTANCE) for domain in self._acceptance}
 
 
 def _group(item: Judged) -> Group:

@@ -28,7 +28,7 @@ def train(
     Raises UserError when configuration or folder are wrong, with nothing touched, and RunFailed when the run cannot go
     on, with a checkpoint. An interrupted run (Ctrl-C) is saved and returns.
     """
-    folder = folder or Path("runs") / run.name
+    folder = folder or default_folder(run)
     with open_session(run, folder, resume=resume, changes=changes, terminal=terminal) as session:
         state = session.state
         try:
@@ -41,6 +41,10 @@ def train(
             session.save_if_unsaved(state)
             raise
         return session.finish(state)
+
+
+def default_folder(run: Run) -> Path:
+    return Path("runs") / run.name
 
 
 def step(session: Session, state: ScheduleState) -> ScheduleState:
@@ -67,7 +71,7 @@ def step(session: Session, state: ScheduleState) -> ScheduleState:
     if decision.reset:
         parts.reset(decision.reset)
     if (following := schedule.phase(run, decision.state)) is not config:
-        parts.enter_phase(following)
+        parts.enter_phase(following, decision.state.step)
     session.record(metrics, decision, filled, batch)
     session.save_if_due(decision)  # 9 checkpoint
     return decision.state

@@ -302,7 +302,7 @@ def test_a_new_phase_keeps_position_lanes_and_known_acceptances(tmp_path, verifi
     old.fill(1, old_config)
     new_config = make_config(write_rows(tmp_path / "new.jsonl", a=20, b=20), max_rounds=1, solved_streak=1)
     new, engine = make_pool(new_config, verifiers, {})
-    new.carry_over(old)
+    new.carry_over(old.state_dict())
     state = new.state_dict()
     assert state["acceptance"] == {"a": pytest.approx(0.5 * 0.9**0.5), "b": 0.5}
     assert state["stream"]["position"] == 8
