@@ -22,7 +22,7 @@ stand above the sections:
 
 What comes later in this line is in force: defaults, `extends`, the recipe, a phase's recipe, the phase itself, and
 `--set section.option=value` over every phase. Tables such as `data.domain_weights` merge (`{}` empties one), everything
-else replaces. `model` and `train` belong to the whole run and must be the same in all phases. A run folder's
+else replaces. `model`, `train` and `cluster` belong to the whole run and must be the same in all phases. A run folder's
 `config.toml` is such a recipe, with every option written out.
 """
 

@@ -31,6 +31,7 @@ COMMANDS = {
 
 SANDBOX_HELP = "where programs run: auto, landlock, bubblewrap, the URL of a Sandbox Fusion server, or unsafe"
 RESUME_HELP = "go on from the newest checkpoint in DIR, with the same --set options; begins where DIR holds none"
+CLUSTER_HELP = "start and restart the ranks of the recipe's section `cluster` with Ray Train (docs/ray.md)"
 
 WATCH_HELP = "write it again every SECONDS (default: 10) while the run goes on"
 
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--acceptance", type=float, default=0.5, metavar="X", help="share of groups that teach")
     by_name["train"].add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
     by_name["train"].add_argument("--resume", action="store_true", help=RESUME_HELP)
+    by_name["train"].add_argument("--cluster", metavar="ray[://HOST:PORT]", default="", help=CLUSTER_HELP)
     by_name["reset"].add_argument("run", metavar="RUN", help="run folder")
     _add_measurements(by_name["eval"], by_name["boundary"])
     report = by_name["report"]
@@ -183,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        return _fail(error, WRONG_INPUT)
+        return _fail(error, WRONG_INPUT) if os.environ.get("RANK", "0") == "0" else WRONG_INPUT  # one rank says it
     except RunFailed as error:
         return _fail(error, FAILED)
     except KeyboardInterrupt:

@@ -85,7 +85,7 @@ class Rollouts:
     gpu_memory_utilization: float = option(0.0, low=0.0, high=0.95)
     """vLLM takes this share of the GPU while it samples and gives its cache back for the update; 0: `token_budget`."""
     process: bool = option(False)
-    """Sample and verify in a process beside the learner's (docs/asynchronous.md), on a GPU of its own if one is left."""
+    """Sample and verify in a process beside the learner's, on its own GPU if one is left; docs/asynchronous.md."""
     max_staleness: int = option(0, low=0, high=64)
     """Updates at most between the weights that sampled a batch and those it is trained on; 0: synchronous."""
 

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from prorl.errors import RunFailed, UserError
+from prorl.errors import RankFailed, UserError
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def ranks() -> Iterator[None]:
 
 
 def gather(value: T) -> list[T]:
-    """Every rank's value, by rank, on all of them. RunFailed when a rank is gone."""
+    """Every rank's value, by rank, on all of them. RankFailed when a rank is gone."""
     if world() == 1:
         return [value]
     values: list[T | None] = [None] * world()
@@ -102,7 +102,7 @@ def any_rank(flag: bool) -> bool:
 def each(work: Callable[[], T]) -> T:
     """This rank's result of `work`. What one of the ranks raises is raised on all, so that none waits for it.
 
-    The first rank's error counts where several raise; one that is no message for people becomes RunFailed elsewhere.
+    The first rank's error counts where several raise; one that is no message for people becomes RankFailed elsewhere.
     """
     if world() == 1:
         return work()
@@ -134,6 +134,12 @@ def leave() -> None:
     """End the ranks' time together: what the first one does after it is done alone."""
     if dist.is_initialized():
         dist.barrier()
+    drop()
+
+
+def drop() -> None:
+    """Leave the ranks without waiting for them: those that wait for this one fail at once."""
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 
@@ -151,7 +157,7 @@ def refuse_differences(what: str, text: str) -> None:
 def _to_send(error: Exception | None) -> Exception | None:
     if error is None or type(error).__module__.startswith("prorl."):
         return error
-    return RunFailed(f"rank {rank()} failed: {type(error).__name__}: {_short(error)}")
+    return RankFailed(f"rank {rank()} failed: {type(error).__name__}: {_short(error)}")
 
 
 @contextmanager
@@ -159,7 +165,7 @@ def _peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RunFailed(f"rank {rank()} has lost another rank ({_short(error)}); go on with --resume") from error
+        raise RankFailed(f"rank {rank()} has lost another rank ({_short(error)}); go on with --resume") from error
 
 
 def _short(error: Exception) -> str:

@@ -9,7 +9,7 @@ again, and the system would clear them each time.
 import ctypes
 import os
 
-_SETTINGS = {
+SETTINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "0",
     "OMP_DYNAMIC": "FALSE",
@@ -21,7 +21,7 @@ _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-for _name, _value in _SETTINGS.items():
+for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h

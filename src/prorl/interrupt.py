@@ -13,8 +13,14 @@ class Interrupted(Exception):
     """The step is abandoned before it changed anything."""
 
 
+def stop_all() -> None:
+    """What Ctrl-C does, for a process that no terminal reaches; any thread may call it, again and again."""
+    for interrupts in tuple(_OPEN):
+        interrupts.request()
+
+
 class Interrupts:
-    """Catches the signals while it is open. Python delivers them to the main thread only: elsewhere it does nothing."""
+    """Catches the signals while it is open; not outside the main thread, where Python delivers none."""
 
     def __init__(self, note: Callable[[str], None], text: str = OF_A_RUN) -> None:
         self._note, self._text = note, text
@@ -22,6 +28,7 @@ class Interrupts:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        _OPEN.append(self)
         if threading.current_thread() is not threading.main_thread():
             return self
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -31,6 +38,7 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _OPEN.remove(self)
         for number, handler in self._old.items():
             signal.signal(number, handler)
 
@@ -39,10 +47,18 @@ class Interrupts:
             return  # a shell that ends says it once more
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
-        self._note(self._text)
+        self.request()
+
+    def request(self) -> None:
+        """Stop at the next safe point."""
+        if not self.requested:
+            self.requested = True
+            self._note(self._text)
 
     def check(self) -> None:
         """Called where a step may be abandoned."""
         if self.requested:
             raise Interrupted
+
+
+_OPEN: list[Interrupts] = []

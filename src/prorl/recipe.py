@@ -11,13 +11,13 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from prorl.checks import RUN_SECTIONS, check
-from prorl.config import Config, Phase, Run
+from prorl.config import Cluster, Config, Phase, Run
 from prorl.errors import UserError
 from prorl.options import (
     Sections,
@@ -33,7 +33,7 @@ from prorl.options import (
     typed_value,
 )
 
-__all__ = ["difference", "load_run", "option_rows", "recipe_names", "to_toml"]
+__all__ = ["difference", "load_run", "option_rows", "recipe_names", "to_toml", "without_placement"]
 
 PACKAGED = Path(__file__).parent / "recipes"
 RECIPE_KEYS = ("name", "extends", "phases")
@@ -113,6 +113,11 @@ def to_toml(run: Run) -> str:
                 own = {option: value for option, value in options.items() if (section, option) in varying}
                 lines += _table(f"[phases.{section}]", own)
     return "\n".join(lines) + "\n"
+
+
+def without_placement(run: Run) -> Run:
+    """The run less where it runs: what may differ between a start and a resume, and what a checkpoint does not mind."""
+    return replace(run, phases=tuple(replace(config, cluster=Cluster()) for config in run.phases))
 
 
 def difference(old: Run, new: Run) -> list[str]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from prorl.checkpoint import Checkpoints
 from prorl.config import Run
 from prorl.distributed import each, is_first, on_first, rank
 from prorl.errors import UserError
-from prorl.recipe import difference, load_run, to_toml
+from prorl.recipe import difference, load_run, to_toml, without_placement
 
 
 def beginning(checkpoints: Checkpoints, run: Run, folder: Path, resume: bool, changes: Collection[str]) -> Path | None:
@@ -19,7 +20,7 @@ def beginning(checkpoints: Checkpoints, run: Run, folder: Path, resume: bool, ch
     Refused when the recipe has changed in more than `changes`.
     """
     if not resume:
-        _refuse_taken(folder)
+        refuse_taken(folder)
         return None
     path = checkpoints.latest()
     if path is None and checkpoints.problems:
@@ -27,7 +28,8 @@ def beginning(checkpoints: Checkpoints, run: Run, folder: Path, resume: bool, ch
     if path is None:
         return None
     before = load_run(str(path / "config.toml"))
-    unasked = [line for line in difference(before, run) if not _asked_for(line, changes)]
+    changed = difference(without_placement(before), without_placement(run))
+    unasked = [line for line in changed if not _asked_for(line, changes)]
     if unasked:
         more = f" (and {len(unasked) - 1} more)" if len(unasked) > 1 else ""
         raise UserError(
@@ -43,7 +45,7 @@ def _asked_for(line: str, changes: Collection[str]) -> bool:
     return any(key == change or key.startswith((f"{change}.", f"{change}[")) for change in changes)
 
 
-def _refuse_taken(folder: Path) -> None:
+def refuse_taken(folder: Path) -> None:
     """A folder that holds another run is never overwritten."""
     try:
         str(folder).encode()  # the names of files in it go through libraries that take UTF-8 only
@@ -58,6 +60,18 @@ def _refuse_taken(folder: Path) -> None:
 
 def last_good(checkpoints: Checkpoints) -> str:
     return f"the last good checkpoint is {checkpoints.latest() or 'none'}; make room and go on with --resume"
+
+
+def wait_until_free(folder: Path, seconds: float) -> None:
+    """Wait for the process that has the folder to end; what `claimed` says where it does not."""
+    end = time.monotonic() + seconds
+    while (folder / ".lock").exists() and time.monotonic() < end:
+        with (folder / ".lock").open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.2)
 
 
 @contextmanager
@@ -77,7 +91,7 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
         except OSError:
             raise UserError(f"{folder}: another process is running in it; wait for it or stop it") from None
         if not resume:
-            _refuse_taken(folder)  # another process may have used it and ended since this one looked
+            refuse_taken(folder)  # another process may have used it and ended since this one looked
         yield
 
 

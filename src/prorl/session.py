@@ -24,7 +24,7 @@ from prorl.evaluation.validate import report_metrics
 from prorl.interrupt import Interrupted, Interrupts
 from prorl.metrics import MetricsWriter, load_wandb, read_jsonl
 from prorl.pool import Filled
-from prorl.recipe import to_toml
+from prorl.recipe import to_toml, without_placement
 from prorl.recording import append, batch_records, sample_records
 from prorl.records import Batch, Report
 from prorl.report.environment import record_environment
@@ -234,7 +234,7 @@ def open_session(
     """Build the parts, put a checkpoint into them, claim the folder, and open the run's files."""
     check(run)
     load_wandb(run.train.wandb)  # refused before anything is built
-    distributed.refuse_differences("recipe", to_toml(run))
+    distributed.refuse_differences("recipe", to_toml(without_placement(run)))
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     with ExitStack() as stack:
         begun = resume and distributed.from_first(folder.is_dir())
@@ -293,7 +293,9 @@ def _open_records(
 
 
 def _opening(parts: Parts, folder: Path) -> str:
-    size, device = sum(value.numel() for value in parts.loaded.model.parameters()), parts.loaded.device
+    (size, trained), device = parts.learner.num_parameters(), parts.loaded.device
+    adapter = f" and an adapter of {trained:,}" if parts.run.model.lora_rank else ""
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     ranks = f"{distributed.world()} ranks on " if distributed.world() > 1 else ""
-    return f"{parts.run.name}: {parts.run.model.path}, {size:,} parameters on {ranks}{device}{threads}, into {folder}"
+    model = f"{parts.run.model.path}, {size:,} parameters{adapter}"
+    return f"{parts.run.name}: {model} on {ranks}{device}{threads}, into {folder}"
