@@ -6,7 +6,7 @@ the versions named there: `LLMEngine.add_request` and `step`, and the layerwise 
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,6 +83,7 @@ class VLLMEngine:
         log = log_file("vllm")
         self._watched = Watched("vLLM", log)
         on_cpu = device.type == "cpu"
+        self._compilation: Callable[[], AbstractContextManager[Any]] = _not_compiled if on_cpu else nullcontext
         with process_kept("VLLM_"), self._watched.call("start", START_SECONDS), output_to(log), _written(config) as at:
             self._engine = LLMEngine.from_engine_args(
                 EngineArgs(
@@ -212,7 +213,7 @@ class VLLMEngine:
 
     def _step(self) -> list[RequestOutput]:
         """One token more for the batch; the requests that ended."""
-        with self._watched.call("finish a step", STEP_SECONDS):
+        with self._watched.call("finish a step", STEP_SECONDS), self._compilation():
             ended = [output for output in self._engine.step() if output.finished]
         self._steps_without_end = 0 if ended else self._steps_without_end + 1
         # The oldest request in the batch gains a token a step, so it has ended long before.
@@ -307,6 +308,11 @@ def _cache_bytes(config: PretrainedConfig, tokens: int, dtype: torch.dtype, part
     keys = -(-(plain.get("num_key_value_heads") or heads) // parts)
     blocks = -(-tokens // _BLOCK) + 2
     return 2 * config.num_hidden_layers * keys * head_size * dtype.itemsize * blocks * _BLOCK
+
+
+def _not_compiled() -> AbstractContextManager[Any]:
+    """The sampler's few small functions as they are: compiling them takes a C++ compiler and half a minute."""
+    return torch.compiler.set_stance("force_eager")
 
 
 def _executor(tensor_parallel_size: int) -> str:
