@@ -29,7 +29,7 @@ def attach(model: PreTrainedModel, options: Model, seed: int) -> tuple[Layers, d
 
     UserError where `model.lora_targets` names what is no linear layer of it.
     """
-    expected = _targets(model, options.lora_targets)
+    expected = _targets(model, options)
     settings = _settings(options)
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -53,11 +53,17 @@ def attach(model: PreTrainedModel, options: Model, seed: int) -> tuple[Layers, d
 
 def tensors(layers: Layers, adapter: str) -> dict[str, nn.Parameter]:
     """An adapter's A and B by their names in peft's file."""
-    return {
-        f"base_model.model.{name}.{part}.weight": factors[adapter].weight
-        for name, layer in layers.items()
-        for part, factors in (("lora_A", layer.lora_A), ("lora_B", layer.lora_B))
-    }
+    found: dict[str, nn.Parameter] = {}
+    for name, layer in layers.items():
+        a, b = factors(f"{name}.weight")
+        found |= {a: layer.lora_A[adapter].weight, b: layer.lora_B[adapter].weight}
+    return found
+
+
+def factors(weight: str) -> tuple[str, str]:
+    """The names of A and B in peft's file for an adapted weight of the model."""
+    layer = weight.removesuffix(".weight")
+    return f"base_model.model.{layer}.lora_A.weight", f"base_model.model.{layer}.lora_B.weight"
 
 
 def activate(layers: Layers, adapter: str) -> None:
@@ -76,13 +82,15 @@ def delta(a: Tensor, b: Tensor, layer: AdaptedLinear) -> Tensor:
     return product.T if layer.fan_in_fan_out else product
 
 
-def _targets(model: PreTrainedModel, names: tuple[str, ...]) -> set[str]:
+def _targets(model: PreTrainedModel, options: Model) -> set[str]:
     """The layers that `model.lora_targets` names: linear ones, never the head, whose weight the loss takes itself."""
-    head = model.get_output_embeddings()
+    head, names = model.get_output_embeddings(), options.lora_targets
     linear = [
         name for name, module in model.named_modules() if isinstance(module, (nn.Linear, Conv1D)) and module is not head
     ]
     if names == (ALL_LINEAR,):
+        if not linear:
+            raise UserError(f"{_named(options)}: {type(model).__name__} has no linear layer besides its head")
         names = tuple(linear)
     found: set[str] = set()
     for target in names:
@@ -90,7 +98,7 @@ def _targets(model: PreTrainedModel, names: tuple[str, ...]) -> set[str]:
         if not matching:
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
             raise UserError(
-                f'model.lora_targets = {list(names)}: "{target}" is no linear layer of {type(model).__name__} besides '
+                f'{_named(options)}: "{target}" is no linear layer of {type(model).__name__} besides '
                 f"its head; there are {known}"
             )
         found |= matching

@@ -328,6 +328,8 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
         raise no_such_file(section, name, len(missing))
     for phase_config in run.phases:
         vllm_support.refuse_unready(phase_config)
+    if run.model.lora_rank:
+        models.load_adapters(run.model)
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
     loaded = models.load(run.model)

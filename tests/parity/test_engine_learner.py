@@ -219,7 +219,7 @@ def test_short_and_long_pieces_have_the_gradients_of_one_row_at_a_time(kind, sho
     for part in micro_batches(rows, 200):
         packed = pack(part, torch.device("cpu"))
         kinds |= {bucket.bias is None for bucket in packed.layout.buckets}
-        values, _ = learner._logprobs(model, packed, options)
+        values, _ = learner._logprobs(learner._trained.scorer, packed, options)
         sizes = [len(row.response_tokens) for row in part]
         total = total + sum(of_row[id(row)] * v.sum() for row, v in zip(part, values.split(sizes), strict=True))
     assert kinds == {0: {True}, 20: {True, False}, 192: {False}}[short]

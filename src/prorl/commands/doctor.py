@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free in {Path.cwd()}"),
         ("gpu", _gpu()),
         ("vllm", "installed" if importlib.util.find_spec("vllm") else "not installed (the torch engine needs none)"),
+        ("lora", _lora()),
         ("base model", str(mini_base_path()) if (mini_base_path() / "config.json").is_file() else "MISSING"),
         ("verifiers", _verifiers()),
         ("tasks", _tasks()),
@@ -51,6 +52,12 @@ def _gpu() -> str:
         return "none: everything runs on the CPU"
     names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return ", ".join(f"{p.name} ({p.total_memory / 2**30:.0f} GiB)" for p in names)
+
+
+def _lora() -> str:
+    if importlib.util.find_spec("peft") is None:
+        return "without peft: pip install 'prorl[lora]' for model.lora_rank"
+    return f"peft {version('peft')}"
 
 
 def _tasks() -> str:

@@ -61,6 +61,8 @@ def describe(plan: Run, size: Size, assumed: Assumptions) -> Iterator[str]:
     phases = f"{len(plan.phases)} phase{'s' * (len(plan.phases) > 1)}"
     yield f"recipe      {plan.name}: {phases}, {plan.train.steps} steps"
     yield f"model       {plan.model.path}: {size.parameters:,} parameters, vocabulary {size.vocabulary:,}{known}"
+    if size.trained != size.parameters:
+        yield f"            an adapter of rank {plan.model.lora_rank} trains, {size.trained:,} parameters"
     missing = missing_files(plan)
     if missing:
         yield f"data        not found here: {', '.join(missing)}"

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prorl.adapters import POLICY, REFERENCE, activate, attach, delta, tensors
+from prorl.adapters import POLICY, REFERENCE, activate, attach, delta, factors, tensors
 from prorl.config import Config
 from prorl.distributed import gather
 from prorl.errors import UserError
 from prorl.learner.computed import Computed
 from prorl.learner.fsdp import held, own_part, shard, sharded, whole
-from prorl.learner.trained import Scorer, copy_into, named, refuse_misfit
+from prorl.learner.trained import Scorer, named, refuse_misfit
 from prorl.models import LoadedModel
 
 _BASE, _ADAPTERS = ".base_layer.", (".lora_A.", ".lora_B.")
@@ -55,6 +55,9 @@ class LoraWeights:
 
     def policy(self) -> Computed:
         """The base's weights, and where a layer is adapted W + (alpha / rank) B A, sharded as W is."""
+        return self._merged(self.parameters())
+
+    def _merged(self, adapter: Mapping[str, Tensor]) -> Computed:
         base = {name.replace(_BASE, "."): value for name, value in named(self.scorer.model).items() if _is_base(name)}
 
         @torch.no_grad()
@@ -62,7 +65,7 @@ class LoraWeights:
             weight, layer = base[name].detach(), self._adapted.get(name)
             if layer is None:
                 return weight
-            a, b = (whole(factors[POLICY].weight.detach()) for factors in (layer.lora_A, layer.lora_B))
+            a, b = (whole(adapter[factor].detach()).to(weight.device) for factor in factors(name))
             return weight + sharded(delta(a, b, layer), weight)
 
         return Computed(base, compute)
@@ -70,7 +73,7 @@ class LoraWeights:
     def adapter(self) -> Mapping[str, Any]:
         return {"tensors": self.parameters(), "settings": self._settings}
 
-    def restore(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> None:
+    def from_checkpoint(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> Mapping[str, Tensor]:
         if not adapter:
             raise UserError(
                 f"model.lora_rank = {self._settings['r']}: the checkpoint is of a run that trained all weights; set 0, "
@@ -80,14 +83,15 @@ class LoraWeights:
             mine, theirs = self._settings[key], adapter["settings"].get(key)
             if mine != theirs:
                 raise UserError(f"model.{option}: the adapter has {mine}, the checkpoint's {theirs}; go on with that")
-        refuse_misfit(self.parameters(), adapter["tensors"], "adapter")
-        copy_into(self.parameters(), adapter["tensors"])
-        self._refuse_other_base(weights)
+        found: Mapping[str, Tensor] = adapter["tensors"]
+        refuse_misfit(self.parameters(), found, "adapter")
+        self._refuse_other_base(weights, self._merged(found))
+        return found
 
     @torch.no_grad()
-    def _refuse_other_base(self, weights: Mapping[str, Tensor]) -> None:
+    def _refuse_other_base(self, weights: Mapping[str, Tensor], own: Computed) -> None:
         """The adapter on this base must be the checkpoint's policy, or it was trained on another one."""
-        own, wrong = self.policy(), []
+        wrong = []
         refuse_misfit(own.shapes, weights, "policy")
         for name, found in weights.items():
             mine = own[name]

@@ -19,11 +19,13 @@ from prorl.algorithm.kl import KL, kl_clamped
 from prorl.algorithm.loss import BEHAVIOUR_WEIGHTS, clip_masks, clipped_policy_loss, importance_ratio, token_mean
 from prorl.config import Config
 from prorl.errors import UserError
+from prorl.learner.computed import shapes
 from prorl.learner.fsdp import Weights, held, own_part, reshard, sharded, whole
 from prorl.learner.optimizers import OPTIMIZERS
 from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack
 from prorl.learner.shares import rank_micro_batches
 from prorl.learner.trained import AllWeights, Scorer, Trained, copy_into, refuse_misfit
+from prorl.learner.varlen import usable_kernel
 from prorl.models import LoadedModel, load_adapters
 from prorl.records import Batch, Row
 
@@ -39,6 +41,7 @@ class TorchLearner:
         if not self._model._supports_attention_backend:
             raise UserError(f"{type(self._model).__name__}: its attention cannot be replaced, so it cannot be packed")
         self._model.set_attn_implementation(ATTENTION)
+        self._kernel = usable_kernel(self._device, self._dtype)
         if config.learner.activation_checkpointing:
             with warnings.catch_warnings():
                 # The name that every transformers we allow has; newer ones say that it will go.
@@ -79,7 +82,7 @@ class TorchLearner:
     def _packs(self, rows: Sequence[Row], config: Config) -> list[Pack]:
         """This rank's packs of a mini-batch."""
         mine = rank_micro_batches(rows, config.learner.token_budget, distributed.rank(), distributed.world())
-        return [pack(part, self._device) for part in mine]
+        return [pack(part, self._device, self._kernel) for part in mine]
 
     def _engine_differs(self, totals: Mapping[str, float], config: Config) -> bool:
         """Whether engine and learner differ by so much (mean k3, measured) that the old policy takes its own pass."""
@@ -190,6 +193,12 @@ class TorchLearner:
         if config.reset.optimizer == "clear":
             self._optimizer = self._new_optimizer(config)
 
+    def num_parameters(self) -> tuple[int, int]:
+        """How many the policy has, and how many train: all, or an adapter's beside them."""
+        both = shapes(self._trained.policy()), self._trained.parameters()
+        policy, trained = (sum(value.numel() for value in values.values()) for values in both)
+        return policy, trained
+
     def weights(self) -> Mapping[str, Tensor]:
         policy = self._trained.policy()
         return Weights(policy) if distributed.world() > 1 else policy
@@ -199,7 +208,7 @@ class TorchLearner:
         """The policy's log-probs of the rows' responses, in the rows' order."""
         result: dict[int, Tensor] = {}
         for part in micro_batches(rows, config.learner.token_budget):
-            values, _ = self._logprobs(self._trained.scorer, pack(part, self._device), config)
+            values, _ = self._logprobs(self._trained.scorer, pack(part, self._device, self._kernel), config)
             sizes = [len(row.response_tokens) for row in part]
             result.update(zip(map(id, part), values.split(sizes), strict=True))
         return [result[id(row)] for row in rows]
@@ -213,8 +222,9 @@ class TorchLearner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._trained.restore(state["weights"], state["adapter"])
+        policy = self._trained.from_checkpoint(state["weights"], state["adapter"])
         refuse_misfit(self._trained.reference(), state["reference"], "reference")
+        copy_into(self._trained.parameters(), policy)
         copy_into(self._trained.reference(), state["reference"])
         self._optimizer.load_state_dict(self._sharded_like_parameters(state["optimizer"]))
         self.version += 1

@@ -74,8 +74,8 @@ class Trained(Protocol):
         """`{"tensors", "settings"}` of an adapter in peft's format; empty where there is none."""
         ...
 
-    def restore(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> None:
-        """Put in what `policy` and `adapter` gave. UserError: they are another model's."""
+    def from_checkpoint(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """The values of `parameters` in what `policy` and `adapter` gave. UserError: they are another model's."""
         ...
 
 
@@ -119,14 +119,14 @@ class AllWeights:
     def adapter(self) -> Mapping[str, Any]:
         return {}
 
-    def restore(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> None:
+    def from_checkpoint(self, weights: Mapping[str, Tensor], adapter: Mapping[str, Any]) -> Mapping[str, Tensor]:
         if adapter:
             raise UserError(
                 "model.lora_rank = 0: the checkpoint is of a run that trained an adapter; go on with its rank, or "
                 "start a run of its own from the checkpoint's policy/"
             )
         refuse_misfit(self.parameters(), weights, "policy")
-        copy_into(self.parameters(), weights)
+        return weights
 
 
 def named(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -80,7 +80,7 @@ def on_policy(learner, rows, config, shift=0.0):
 
 def count_forwards(learner):
     counts = {"policy": 0, "reference": 0}
-    for name, model in (("policy", learner._model), ("reference", learner._reference)):
+    for name, model in (("policy", learner._model), ("reference", learner._trained._reference)):
 
         def count(*_, name=name):
             counts[name] += 1
@@ -230,8 +230,8 @@ def test_a_reference_on_the_host_comes_for_its_passes_and_goes_back(monkeypatch,
     config = make_config(kl_coefficient=coefficient, on_host=True)
     learner = make_learner(config)
     events = []
-    monkeypatch.setattr(learner._reference, "to", lambda device: events.append("to"))
-    learner._reference.get_decoder().register_forward_hook(lambda *_: events.append("run"))
+    monkeypatch.setattr(learner._trained._reference, "to", lambda device: events.append("to"))
+    learner._trained._reference.get_decoder().register_forward_hook(lambda *_: events.append("run"))
     learner.update(batch_of(ROWS[:6], ROWS[6:]), config, RATE)
     assert events == expected
     assert {value.device.type for value in reference(learner).values()} == {"cpu"}
