@@ -365,3 +365,38 @@ def test_an_engine_that_steps_without_end_is_a_failure(fresh, monkeypatch):
     monkeypatch.setattr(engine._engine, "step", list)
     with pytest.raises(RunFailed, match="ended none of 4 rollouts"):
         list(engine.generate(make_requests(1)))
+
+
+class Recorder:
+    """In place of vLLM's engine: its calls, in order; each step ends what was added."""
+
+    def __init__(self, engine) -> None:
+        self._engine, self.calls = engine, []
+
+    def __getattr__(self, name: str):
+        def called(*arguments, **options):
+            if name in ("sleep", "release_kv_cache_memory", "wake_up"):
+                self.calls.append((name, *arguments, *options.values()))
+                return None
+            if name in ("add_request", "collective_rpc"):
+                self.calls.append((name,))
+            return getattr(self._engine, name)(*arguments, **options)
+
+        return called
+
+
+def test_the_cache_is_given_back_while_nothing_is_under_way(fresh, monkeypatch):
+    """The order of vLLM's calls; what they do to the memory of a GPU is not seen here."""
+    _, second, engine = fresh
+    recorder = Recorder(engine._engine)
+    monkeypatch.setattr(engine, "_engine", recorder)
+    monkeypatch.setattr(engine, "_sleeps", True)
+    requests = make_requests(1, group=1)
+    list(engine.generate(requests))
+    assert recorder.calls == [("add_request",), ("sleep", 0), ("release_kv_cache_memory",)]
+    recorder.calls.clear()
+    engine.load_weights(weights_of(second), 1)  # weights stay where they are
+    assert {name for name, *_ in recorder.calls} == {"collective_rpc"}
+    recorder.calls.clear()
+    list(engine.generate(requests))
+    assert recorder.calls == [("wake_up",), ("add_request",), ("sleep", 0), ("release_kv_cache_memory",)]
