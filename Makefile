@@ -1,5 +1,5 @@
 # Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean bench-venv
-# vllm-venv vllm-test.
+# vllm-venv vllm-test ray-venv ray-test.
 #   PYTHON       the interpreter of a new virtual environment       make venv PYTHON=python3.12
 #   PIP_OPTIONS  options of every pip call, an index for example    make venv PIP_OPTIONS="--extra-index-url URL"
 #   ARGS         more arguments for quickstart or test              make quickstart ARGS="--set train.seed=1"
@@ -14,8 +14,10 @@ BENCH_PIP := .venv-bench/bin/python -m pip --disable-pip-version-check install $
   --constraint benchmarks/constraints-bench.txt
 VLLM_PIP := .venv-vllm/bin/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) \
   --constraint benchmarks/constraints-vllm.txt
+RAY_PIP := .venv-ray/bin/python -m pip --disable-pip-version-check install $(PIP_OPTIONS) \
+  --constraint benchmarks/constraints-ray.txt
 
-.PHONY: venv bench-venv vllm-venv vllm-test quickstart test lint format clean clean-venv
+.PHONY: venv bench-venv vllm-venv vllm-test ray-venv ray-test quickstart test lint format clean clean-venv
 
 # $(call environment,FOLDER) makes a virtual environment. `.incomplete` stands while an installation is under way: after an
 # interruption the next one starts from an empty folder. One of your own that works is kept and brought to the pinned versions.
@@ -64,6 +66,19 @@ vllm-venv: .venv-vllm/.complete
 
 vllm-test: vllm-venv
 	.venv-vllm/bin/python -m pytest -q -n 0 tests/with_vllm $(ARGS)
+
+# Ray Train, to start ranks on a cluster (docs/ray.md); never in the core environment.
+ray-venv: .venv-ray/.complete
+
+.venv-ray/.complete: pyproject.toml benchmarks/constraints-ray.txt
+	$(call environment,.venv-ray)
+	$(RAY_PIP) torch setuptools
+	$(RAY_PIP) --no-build-isolation --editable '.[ray]' pytest pytest-timeout pytest-xdist beartype
+	@rm .venv-ray/.incomplete
+	@touch $@
+
+ray-test: ray-venv
+	.venv-ray/bin/python -m pytest -q -n 0 --timeout=1800 tests/with_ray $(ARGS)
 
 quickstart: venv
 	@n=1; while [ -e runs/quickstart-$$n ]; do n=$$((n + 1)); done; \

@@ -23,7 +23,8 @@ from prorl.environment import SETTINGS
 from prorl.errors import RunFailed, UserError
 from prorl.interrupt import Interrupts
 from prorl.launch.placement import Node, Placement, described, holding, node, placement, refuse_other
-from prorl.launch.ray_worker import LOGS, Ending, Job, Losses, Mailbox, reason, run_rank
+from prorl.launch.ray_mailbox import LOGS, Ending, Job, Losses, Mailbox, reason
+from prorl.launch.ray_worker import run_rank
 
 T = TypeVar("T")
 
@@ -41,8 +42,10 @@ RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_raylet_start_wait_time_s": "240",
+    "RAY_worker_niceness": "0",
 }
-"""No word to Ray's makers, Ray's future behaviour without its warning, and time for a start on a busy machine."""
+"""No word to Ray's makers, Ray's future behaviour without its warning, time for a start on a busy machine, and ranks of
+the command's own priority: Ray gives its workers the nice value 15, with which they starve beside other programs."""
 SAME_ON_ALL = ("prorl", "torch", "transformers")
 
 

@@ -1,4 +1,4 @@
-"""What Ray Train runs as a rank, and the mailbox between the ranks and the command that waits for them.
+"""What Ray Train runs as a rank.
 
 A rank ends in one of two ways. With an ending, which is the run's: done, interrupted, or an error for people. Or by an
 exception or a death, after which Ray Train starts all ranks anew, and they go on from the newest checkpoint.
@@ -10,103 +10,25 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import ray
 import torch
-from ray.train import UserCallback
 from ray.train.torch import get_device
 
 from prorl import distributed
-from prorl.config import Run
 from prorl.errors import RankFailed, RunFailed, UserError
 from prorl.interrupt import stop_all
+from prorl.launch.ray_mailbox import LOGS, Ending, Job
 from prorl.run_folder import refuse_taken, wait_until_free
 from prorl.train import train
 
-LOGS = "ray"
-"""The folder in the run's folder with a log a rank."""
 LOCK_SECONDS = 60.0
 """How long a restarted rank waits for the one before it to be gone."""
 ENDING_SECONDS = 5.0
 """How long a rank that has lost another waits for the other's last word."""
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What every rank is told."""
-
-    run: Run
-    folder: Path
-    resume: bool
-    changes: tuple[str, ...]
-    start_folder: str
-    """Where the command was started; the recipe's paths are relative to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the run ended: `done`, `interrupted`, `refused` (a UserError) or `failed` (a RunFailed), and its line."""
-
-    outcome: str
-    line: str = ""
-
-
-class Mailbox:
-    """An actor beside the command: what the ranks say, whether they shall stop, how the run ended."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._stop = self._begun = self._running = False
-        self._ending: Ending | None = None
-
-    def say(self, text: str) -> None:
-        self._lines.append(text)
-
-    def take(self) -> tuple[list[str], bool]:
-        """What was said since the last call, and whether ranks run now."""
-        lines, self._lines = self._lines, []
-        return lines, self._running
-
-    def stop(self) -> None:
-        self._stop = True
-
-    def stopping(self) -> bool:
-        return self._stop
-
-    def begun(self) -> bool:
-        """Whether the folder is this run's: it is a restart that asks."""
-        return self._begun
-
-    def begin(self) -> None:
-        self._begun = self._running = True
-
-    def lost(self, reason: str) -> None:
-        """The ranks are gone, all of them soon."""
-        self._running = False
-        self._lines.append(f"{reason}\n")
-
-    def end(self, rank: int, ending: Ending) -> None:
-        """The first rank's ending counts, and an error of any; the others are done before the first one is."""
-        if self._ending is None and (rank == 0 or ending.outcome in ("refused", "failed")):
-            self._ending = ending
-
-    def ending(self) -> Ending | None:
-        return self._ending
-
-
-class Losses(UserCallback):
-    """Tells the mailbox which ranks died or failed, and why."""
-
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox = mailbox
-
-    def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
-        rank, error = min(worker_exceptions.items(), key=lambda item: (_is_consequence(item[1]), item[0]))
-        self._mailbox.lost.remote(f"rank {rank} is lost ({reason(error)})")
 
 
 class MailboxStream(io.TextIOBase):
@@ -222,16 +144,3 @@ def _has_ended(mailbox: Any) -> bool:
             return True
         time.sleep(0.2)
     return False
-
-
-def reason(error: BaseException) -> str:
-    """An exception of a worker in one line."""
-    if isinstance(error, ray.exceptions.RayActorError):
-        return "its process or node died"
-    lines = str(error).split("\n")  # of an exception in the rank's program: its traceback
-    return next((line.strip() for line in reversed(lines) if line.strip()), type(error).__name__)[:300]
-
-
-def _is_consequence(error: Exception) -> bool:
-    """Whether a rank failed because another had."""
-    return "RankFailed" in str(error)
