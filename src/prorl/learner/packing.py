@@ -3,12 +3,13 @@
 A pack is one long sequence of pieces: each distinct prompt once, and each response, which continues its prompt. So the
 rollouts of a group share their prompt's computation, and every layer but attention runs on the pack as it is. Attention
 takes pieces of similar size together: short ones as batched products of a piece's queries with the keys of its prompt
-and its own, long ones by the fused causal kernel on whole rows. Works for every model that takes its attention from
-transformers' registry.
+and its own, long ones by the fused causal kernel on whole rows. On a GPU a kernel for pieces of unequal length does
+without both (`varlen.py`). Works for every model that takes its attention from transformers' registry.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from prorl.errors import UserError
+from prorl.learner.varlen import Kernel, VarlenLayout
 from prorl.records import Row
 
 ATTENTION = "prorl_packed"
@@ -54,6 +56,21 @@ class Layout:
     outputs: Tensor
     """`[N]`: for each token of the pack its place among the queries."""
 
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None) -> Tensor:
+        """`[N heads D]` from query `[N heads D]`, key and value `[N kv_heads D]`."""
+        places = (self.queries, self.keys, self.keys)
+        gathered = [x.index_select(0, at) for x, at in zip((query, key, value), places, strict=True)]
+        parts = zip(
+            self.buckets,
+            gathered[0].split([bucket.shape[0] * bucket.shape[1] for bucket in self.buckets]),
+            *(x.split([bucket.shape[0] * bucket.shape[2] for bucket in self.buckets]) for x in gathered[1:]),
+            strict=True,
+        )
+        mixed = [
+            (_fused if bucket.bias is None else _products)(q, k, v, bucket, scale, window) for bucket, q, k, v in parts
+        ]
+        return torch.cat(mixed).index_select(0, self.outputs)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
@@ -64,7 +81,7 @@ class Pack:
     """`[1 N]`."""
     positions: Tensor
     """`[1 N]`, from 0 in each row."""
-    layout: Layout
+    layout: Layout | VarlenLayout
     predictors: Tensor
     """`[T]`: the place whose hidden state predicts the response token."""
     targets: Tensor
@@ -130,8 +147,8 @@ class _Piece:
         return own if self.before is None else np.concatenate([self.before.places, own])
 
 
-def pack(rows: Sequence[Row], device: torch.device) -> Pack:
-    """Tensors of a micro-batch."""
+def pack(rows: Sequence[Row], device: torch.device, kernel: Kernel | None = None) -> Pack:
+    """Tensors of a micro-batch; `kernel` attends to pieces of unequal length, where there is one."""
     prompts = {row.prompt_tokens: _Piece(np.array(row.prompt_tokens)) for row in rows}
     responses = [_Piece(row.response_tokens[:-1], prompts[row.prompt_tokens]) for row in rows]
     pieces = [piece for piece in (*prompts.values(), *responses) if len(piece.tokens)]
@@ -149,7 +166,7 @@ def pack(rows: Sequence[Row], device: torch.device) -> Pack:
         rows=tuple(rows),
         tokens=tensor((piece.tokens for piece in ordered), np.int64)[None],
         positions=tensor((np.arange(piece.num_before, piece.num_keys) for piece in ordered), np.int64)[None],
-        layout=_layout(buckets, device),
+        layout=_layout(buckets, device) if kernel is None else _varlen_layout(ordered, device, kernel),
         predictors=tensor(map(_predictors, rows, responses), np.int64),
         targets=tensor((row.response_tokens for row in rows), np.int64),
         behaviour_logprobs=tensor((row.behaviour_logprobs for row in rows), np.float32),
@@ -213,6 +230,15 @@ def _layout(buckets: Sequence[tuple[Sequence[_Piece], bool]], device: torch.devi
     return Layout(tuple(made), *index)
 
 
+def _varlen_layout(pieces: Sequence[_Piece], device: torch.device, kernel: Kernel) -> VarlenLayout:
+    def starts(sizes: Iterable[int]) -> Tensor:
+        return torch.tensor(list(accumulate(sizes, initial=0)), dtype=torch.int32, device=device)
+
+    num_queries, num_keys = [len(piece.tokens) for piece in pieces], [piece.num_keys for piece in pieces]
+    keys = torch.from_numpy(np.concatenate([piece.places for piece in pieces])).to(device)
+    return VarlenLayout(keys, starts(num_queries), starts(num_keys), (max(num_queries), max(num_keys)), kernel)
+
+
 def _causal_bias(before: Tensor, num_queries: int, num_keys: int, window: int | None = None) -> Tensor:
     """`[R 1 Q 1 K]`: 0 for the keys that a query may see, the last `window` up to its own, `_HIDDEN` for the others."""
     query = before[:, None, None] + torch.arange(num_queries, device=before.device)[:, None]
@@ -230,24 +256,13 @@ def packed_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface over a pack: query `[1 heads N D]`, key and value `[1 kv_heads N D]`."""
-    layout: Layout = kwargs["layout"]
+    layout: Layout | VarlenLayout = kwargs["layout"]
     for name in ("softcap", "s_aux"):
         if kwargs.get(name) is not None:
             raise UserError(f"{type(module).__name__}: attention with {name} is not supported by the packed learner")
     scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
-    places = (layout.queries, layout.keys, layout.keys)
-    gathered = [x[0].transpose(0, 1).index_select(0, at) for x, at in zip((query, key, value), places, strict=True)]
-    parts = zip(
-        layout.buckets,
-        gathered[0].split([bucket.shape[0] * bucket.shape[1] for bucket in layout.buckets]),
-        *(x.split([bucket.shape[0] * bucket.shape[2] for bucket in layout.buckets]) for x in gathered[1:]),
-        strict=True,
-    )
-    mixed = [
-        (_fused if bucket.bias is None else _products)(q, k, v, bucket, scale, kwargs.get("sliding_window"))
-        for bucket, q, k, v in parts
-    ]
-    return torch.cat(mixed).index_select(0, layout.outputs)[None], None
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    return layout.attend(q, k, v, scale, kwargs.get("sliding_window"))[None], None
 
 
 def _products(q: Tensor, k: Tensor, v: Tensor, bucket: Bucket, scale: float, window: int | None) -> Tensor:

@@ -85,7 +85,7 @@ class TorchLearner:
         return [pack(part, self._device, self._kernel) for part in mine]
 
     def _engine_differs(self, totals: Mapping[str, float], config: Config) -> bool:
-        """Whether the old policy takes its own pass: batches may be stale, or the engine differs (mean k3, measured)."""
+        """Whether the old policy takes a pass of its own: batches may be stale, or the engine differs (mean k3)."""
         if config.rollouts.max_staleness:
             return True  # the engine's log-probs are an older policy's, against which the loss is corrected
         found = distributed.total({name: totals[name] for name in ("engine", "engine_tokens")})
