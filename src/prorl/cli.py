@@ -97,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
         )
     plan = by_name["plan"]
     plan.add_argument("--devices", type=int, default=1, metavar="N", help="devices that share the work (default: 1)")
+    plan.add_argument("--device-memory", type=float, metavar="GB", help="refuse what needs more (default: 80 of a GPU)")
+    plan.add_argument("--probe", action="store_true", help="time a short update and rollout on this machine first")
     plan.add_argument("--flops", type=float, metavar="X", help="peak operations a second of a device, as 989e12")
     plan.add_argument("--tokens-per-second", type=float, metavar="X", help="tokens that a device samples a second")
     plan.add_argument("--response-tokens", type=float, metavar="N", help="mean response (default: half of its limit)")

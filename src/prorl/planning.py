@@ -1,4 +1,4 @@
-"""What a recipe amounts to before anything runs: prompts, rollouts, updates, tokens, memory, time. Arithmetic only.
+"""What a recipe amounts to before anything runs: prompts, rollouts, updates, tokens, time. Arithmetic only.
 
 What no recipe says (how long responses are, how many groups teach, how fast a machine is) comes as `Assumptions`.
 `commands/plan.py` prints the numbers.
@@ -11,7 +11,7 @@ from prorl.config import Config, Model, Run
 from prorl.models import Size
 from prorl.pool import MAX_ROUND
 
-MASTER_BYTES, ADAM_BYTES, BFLOAT16_BYTES = 4, 8, 2
+BFLOAT16_BYTES = 2
 LARGE_MODEL = 100_000_000
 
 
@@ -47,6 +47,8 @@ class Assumptions:
     """Mean length of a response; 0 for half of `rollouts.max_response_tokens`."""
     tokens_per_second: float = 0.0
     """Sampled by a device; 0 for what the machine's peak and share give."""
+    trained_per_second: float = 0.0
+    """Response tokens that a device's update takes in, with all its passes; 0 for the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,9 @@ def plan_step(config: Config, size: Size, assumed: Assumptions) -> StepPlan:
     sampling_seconds = generated * operations / (peak * assumed.machine.sampling)
     if assumed.tokens_per_second:
         sampling_seconds = generated / (assumed.tokens_per_second * assumed.devices)
+    updating_seconds = trained * operations * num_passes(config) / (peak * assumed.machine.updating)
+    if assumed.trained_per_second:
+        updating_seconds = trained / (assumed.trained_per_second * assumed.devices)
     return StepPlan(
         prompts=prompts,
         rollouts=prompts * group,
@@ -110,7 +115,7 @@ def plan_step(config: Config, size: Size, assumed: Assumptions) -> StepPlan:
         trained=trained,
         most_trained=prompts * group * limit,
         sampling_seconds=sampling_seconds,
-        updating_seconds=trained * operations * num_passes(config) / (peak * assumed.machine.updating),
+        updating_seconds=updating_seconds,
     )
 
 
@@ -140,52 +145,3 @@ def num_passes(config: Config) -> float:
         + (1.0 if config.loss.kl_coefficient > 0 else 0.0)
         + (updates - 1) / updates
     )
-
-
-def memory(config: Config, size: Size) -> dict[str, float]:
-    """Bytes by use, all on one device; most of what is large, and no temporaries of the allocator."""
-    parameters = size.parameters
-    parts: dict[str, float] = {
-        "policy": parameters * MASTER_BYTES,
-        "gradients": size.trained * MASTER_BYTES,
-        "AdamW": size.trained * ADAM_BYTES,
-        "reference": size.trained * MASTER_BYTES,
-        "engine": parameters * size.itemsize,
-        "cache": cache_rows(config) * longest_row(config) * size.cache_bytes,
-        "activations": micro_batch_tokens(config) * activation_bytes(config, size),
-        "log-probs": (config.learner.logprob_chunk + size.hidden) * size.vocabulary * MASTER_BYTES,
-    }
-    if size.itemsize < MASTER_BYTES:
-        parts["16-bit copy"] = parameters * size.itemsize
-    return parts
-
-
-def longest_row(config: Config) -> int:
-    """Tokens of the longest prompt with the longest response."""
-    return config.data.max_prompt_tokens + config.rollouts.max_response_tokens
-
-
-def cache_rows(config: Config) -> int:
-    """Rollouts that the engine samples at a time."""
-    return config.rollouts.token_budget // longest_row(config)
-
-
-def micro_batch_tokens(config: Config) -> int:
-    """Tokens of the largest micro-batch: the budget or one longest row, and never more than a mini-batch has."""
-    group = config.data.max_prompt_tokens + config.rollouts.group_size * config.rollouts.max_response_tokens
-    return min(max(config.learner.token_budget, longest_row(config)), config.optimizer.minibatch_prompts * group)
-
-
-def activation_bytes(config: Config, size: Size) -> float:
-    """Bytes that a token's activations take until the backward pass, of a decoder with gated MLPs.
-
-    A layer keeps, for each of its two norms, what goes in, what comes out (float32) and the factor of the next product;
-    queries, keys, values, the attention's result and its copy; and four tensors of the MLP. Recomputed activations are
-    one float32 residual a layer and one layer in full.
-    """
-    norms = 2 * (2 * MASTER_BYTES + size.itemsize) * size.hidden
-    attention = size.itemsize * (3 * size.queries + 2 * size.keys)
-    layer = norms + attention + 4 * size.itemsize * size.mlp
-    if config.learner.activation_checkpointing:
-        return size.layers * MASTER_BYTES * size.hidden + layer
-    return size.layers * layer

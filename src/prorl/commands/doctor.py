@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from prorl import surroundings
 from prorl.rewards.sandbox.selection import survey
 from prorl.rewards.verifier import VerifierPool
 from prorl.shipped import mini_base_path
@@ -22,14 +23,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one line a finding; 1 when something that every run needs does not work."""
     lines = [
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("packages", ", ".join(f"{name} {version(name)}" for name in ("prorl", "torch", "transformers"))),
-        ("cores", f"{len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()}"),
+        ("packages", f"{_packages()}, CUDA {torch.version.cuda or 'none'}"),
+        ("cores", surroundings.cores()),
         ("threads", f"{torch.get_num_threads()} (OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', '')})"),
-        ("memory", _memory()),
+        ("memory", surroundings.memory()),
+        ("shm", surroundings.shared_memory()),
+        ("files", surroundings.open_files()),
         ("disk", f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free in {Path.cwd()}"),
-        ("gpu", _gpu()),
-        ("vllm", "installed" if importlib.util.find_spec("vllm") else "not installed (the torch engine needs none)"),
-        ("lora", _lora()),
+        *((("gpu" if not number else ""), text) for number, text in enumerate(surroundings.gpus())),
+        ("attention", surroundings.attention()),
+        ("launcher", surroundings.launcher()),
+        ("libraries", surroundings.libraries()),
         ("base model", str(mini_base_path()) if (mini_base_path() / "config.json").is_file() else "MISSING"),
         ("verifiers", _verifiers()),
         ("tasks", _tasks()),
@@ -40,24 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(text.startswith("MISSING") for _, text in lines))
 
 
-def _memory() -> str:
-    if sys.platform != "linux":
-        return "unknown on this system"
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return f"{pages * size / 2**30:.1f} GiB"
-
-
-def _gpu() -> str:
-    if not torch.cuda.is_available():
-        return "none: everything runs on the CPU"
-    names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    return ", ".join(f"{p.name} ({p.total_memory / 2**30:.0f} GiB)" for p in names)
-
-
-def _lora() -> str:
-    if importlib.util.find_spec("peft") is None:
-        return "without peft: pip install 'prorl[lora]' for model.lora_rank"
-    return f"peft {version('peft')}"
+def _packages() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in ("prorl", "torch", "transformers"))
 
 
 def _tasks() -> str:

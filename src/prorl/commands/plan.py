@@ -5,28 +5,74 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from prorl import models, planning
+from prorl import fitting, footprint, models, planning
 from prorl.assembly import held_out_texts, missing_files, open_stream
 from prorl.config import Config, Data, Model, Run
 from prorl.errors import UserError
 from prorl.evaluation.problems import validation_problems
 from prorl.models import Size
 from prorl.planning import Assumptions, Machine, StepPlan
+from prorl.probe import Probe, probe
 from prorl.recipe import load_run
 
-UNITS = {"GiB": 2.0**30, "MiB": 2.0**20}
 AMOUNTS = {1e12: "trillion", 1e9: "billion", 1e6: "million"}
 TIMES = {86400.0: "days", 3600.0: "hours", 60.0: "minutes"}
 
 
+GB = 1e9
+"""As a device's memory is named: 80 GB."""
+GPU_MEMORY = 80.0
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Print the derived numbers of every phase and of the run."""
+    """Print the derived numbers of every phase and of the run; a plan that does not fit is refused."""
     plan = load_run(arguments.recipe, arguments.overrides)
     size = measured(plan.model)
-    machine = planning.H100 if planning.is_for_gpu(plan.model, size) else planning.CPU_CORE
-    for line in describe(plan, size, _assumed(arguments, machine)):
+    on_gpu = planning.is_for_gpu(plan.model, size)
+    assumed = _assumed(arguments, planning.H100 if on_gpu else planning.CPU_CORE)
+    memory = arguments.device_memory or (GPU_MEMORY if on_gpu else 0.0)
+    if memory:
+        refuse_too_large(plan, size, assumed.devices, memory)
+    found = None
+    if arguments.probe:
+        config = plan.phases[0]
+        found = probe(config, assumed.response_tokens or config.rollouts.max_response_tokens / 2)
+        assumed = replace(
+            assumed, tokens_per_second=found.sampled_per_second, trained_per_second=found.trained_per_second
+        )
+    for line in describe(plan, size, assumed):
+        sys.stdout.write(line + "\n")
+    for line in _limits(assumed, memory, found):
         sys.stdout.write(line + "\n")
     return 0
+
+
+def refuse_too_large(plan: Run, size: Size, devices: int, memory: float) -> None:
+    """UserError for the first phase that needs more than `memory` GB of a device, with what to change."""
+    for number, config in enumerate(plan.phases, 1):
+        needed = footprint.footprint(config, size, devices)
+        if needed.peak <= memory * GB:
+            continue
+        half = "sampling" if sum(needed.sampling.values()) == needed.peak else "updating"
+        changes = fitting.enough(config, size, devices, memory * GB)
+        advice = "no option and no number of devices is enough; use larger devices or a smaller model"
+        if changes:
+            text = ", ".join(map(str, changes))
+            advice = f"set {text}" if not text.startswith("--") else f"use {text}"
+        raise UserError(
+            f"phase {number} does not fit: {needed.peak / GB:.1f} GB while {half} on each of {devices} device"
+            f"{'s' * (devices > 1)}, which has {memory:g} GB (--device-memory); {advice}"
+        )
+
+
+def _limits(assumed: Assumptions, memory: float, found: Probe | None) -> Iterator[str]:
+    if memory:
+        yield f"            a device has {memory:g} GB (--device-memory): every phase fits"
+    if found:
+        yield f"measured    here, on one device (--probe): {found.text}"
+        sampled, trained = found.sampled_per_second, found.trained_per_second
+        yield f"            {sampled:.3g} tokens sampled a second, {trained:.3g} trained"
+        yield "            computed from it, by tokens: the times above"
 
 
 def measured(options: Model) -> Size:
@@ -39,7 +85,14 @@ def measured(options: Model) -> Size:
 
 def _assumed(arguments: argparse.Namespace, machine: Machine) -> Assumptions:
     """What the options of the command say, and else the defaults."""
-    bounds = {"devices": 1 << 20, "flops": 1e21, "tokens_per_second": 1e12, "response_tokens": 1e9, "acceptance": 1.0}
+    bounds = {
+        "devices": 1 << 20,
+        "device_memory": 1e6,
+        "flops": 1e21,
+        "tokens_per_second": 1e12,
+        "response_tokens": 1e9,
+        "acceptance": 1.0,
+    }
     for name, most in bounds.items():
         value = vars(arguments)[name]
         if value is not None and not 0 < value <= most:
@@ -75,7 +128,7 @@ def describe(plan: Run, size: Size, assumed: Assumptions) -> Iterator[str]:
         yield f"phase {number}     {config.name}, {count} steps at most"
         yield from _batch(config, step)
         yield from _stream(config, held_out, missing)
-        yield from _memory(config, size)
+        yield from _memory(config, size, assumed.devices)
         yield f"  reset     {_triggers(config, first=number == 1)}"
         yield from _time(step, count, assumed)
     yield ""
@@ -136,17 +189,19 @@ def _shares(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {weight / total:.0%}" for name, weight in weights.items())
 
 
-def _memory(config: Config, size: Size) -> Iterator[str]:
-    parts = planning.memory(config, size)
-    total = sum(parts.values())
-    unit = next((name for name, value in UNITS.items() if total >= value), "MiB")
-    texts = [f"{name} {value / UNITS[unit]:.1f}" for name, value in parts.items()]
-    yield f"  memory    about {total / UNITS[unit]:.1f} {unit}: {', '.join(texts[:5])},"
-    yield f"            {', '.join(texts[5:])}"
+def _memory(config: Config, size: Size, devices: int) -> Iterator[str]:
+    parts = footprint.footprint(config, size, devices)
+    unit, value = ("GB", GB) if parts.peak >= GB else ("MB", 1e6)
+    each = "" if devices == 1 else " a device"
+    for half, uses in (("sampling", parts.sampling), ("updating", parts.updating)):
+        texts = [f"{name} {number / value:.1f}" for name, number in uses.items() if number]
+        label = "memory" if half == "sampling" else ""
+        yield f"  {label:<9} {half} {sum(uses.values()) / value:.1f} {unit}{each}: {', '.join(texts[:5])},"
+        yield f"            {', '.join(texts[5:])}"
     recomputed = "recomputed" if config.learner.activation_checkpointing else "kept"
     yield (
-        f"            (cache: {planning.cache_rows(config)} rows of {planning.longest_row(config)}; activations: "
-        f"{planning.micro_batch_tokens(config)} tokens, {recomputed}; log-probs: {config.learner.logprob_chunk} rows)"
+        f"            (cache: {footprint.cache_rows(config)} rows of {footprint.longest_row(config)}; activations: "
+        f"{footprint.micro_batch_tokens(config)} tokens, {recomputed}; log-probs: {config.learner.logprob_chunk} rows)"
     )
 
 
@@ -209,8 +264,11 @@ def _assumptions(plan: Run, assumed: Assumptions) -> Iterator[str]:
     if assumed.tokens_per_second:
         speed = f"{assumed.tokens_per_second:g} tokens a second while sampling (--tokens-per-second)"
     yield f"            {machine.name}: {machine.flops:.3g} operations a second (--flops),"
-    yield f"            {speed}, {machine.updating:.1%} of it while updating"
-    yield "            devices share the work evenly (--devices); all of the memory is on one"
+    updating = f"{machine.updating:.1%} of it while updating"
+    if assumed.trained_per_second:
+        updating = f"{assumed.trained_per_second:.3g} response tokens a second while updating"
+    yield f"            {speed}, {updating}"
+    yield "            devices share the work evenly (--devices); each has its own engine"
     yield "            prompts, validation, verifiers and checkpoints take no time"
     if any(config.phase.until_stagnation for config in plan.phases):
         yield "            no phase ends before its steps"
