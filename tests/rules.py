@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "prorl"
 LAYERS = tuple(
     line.split()
     for line in (
-        "records config errors options checks recipe recipes "
+        "records config errors options checks recipe recipes adapters "
         "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped shared_weights",
         "algorithm prompts models",
         "rewards rollouts learner health",
