@@ -173,6 +173,7 @@ RULES: tuple[Callable[[Config], Iterator[str]], ...] = (
     _lengths,
     _engine,
     _adapter,
+    _asynchronous,
     _update,
     _validation,
     _divergence,

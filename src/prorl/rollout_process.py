@@ -42,7 +42,7 @@ MAX_SILENT_POLLS = 600
 """Polls in a row without a heartbeat: five minutes of a machine that runs. A clock would count a suspended one too."""
 MAX_IDLE_POLLS = int(distributed.PATIENCE.total_seconds() / POLL_SECONDS)
 """Polls without progress, heart beating or not."""
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 5.0
 LAST_LINE = 200
 """Characters of the log's last line that an error quotes."""
 
@@ -193,7 +193,9 @@ class RolloutProcess:
             os.write(self._given_up, f"{number}\n".encode())
 
     def _ending(self) -> str:
-        self._popen.kill()  # who has closed the channel is of no use any more
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(CLOSE_SECONDS)
+        self._popen.kill()  # who has closed the channel and stays is of no use
         code = self._popen.wait()
         if code == -signal.SIGKILL:
             return "signal SIGKILL (out of memory?)"

@@ -95,9 +95,7 @@ class Loop:
             rollouts=Rollouts(process=ahead > 0, max_staleness=ahead),
             train=train or Train(steps=1000, checkpoint_every=0),
         )
-        self.pool = AheadPool(
-            self.process, self.engine, {"position": 1}, self.config, phase_end, lambda text: None
-        )
+        self.pool = AheadPool(self.process, self.engine, {"position": 1}, self.config, phase_end, lambda text: None)
 
     def step(self, number):
         """(position, version) of the step's batch, and its staleness."""
@@ -238,7 +236,7 @@ def test_what_the_options_need():
 
     check(run(process=True))
     check(run(process=True, max_staleness=2))
-    with pytest.raises(UserError, match="rollouts.max_staleness = 2 needs a process .* rollouts.process = true"):
+    with pytest.raises(UserError, match=r"rollouts.max_staleness = 2 needs a process .* rollouts.process = true"):
         check(run(max_staleness=2))
-    with pytest.raises(UserError, match="rollouts.max_staleness = 2: .* loss.behaviour_correction"):
+    with pytest.raises(UserError, match=r"rollouts.max_staleness = 2: .* loss.behaviour_correction"):
         check(run(process=True, max_staleness=2, correction="none"))

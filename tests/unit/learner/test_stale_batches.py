@@ -1,4 +1,4 @@
-"""A batch that older weights sampled: the old policy is the learner's own, and each token is weighed against who wrote it.
+"""A batch that older weights sampled: the old policy is the learner's own, and each token is weighed by who wrote it.
 
 The expected weights come from a plain loop: one row at a time, log-softmax over the whole vocabulary, AdamW by hand.
 """
