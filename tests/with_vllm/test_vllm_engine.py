@@ -30,7 +30,7 @@ from vllm_models import (
     tiny_model,
 )
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(3600)]
 FAR = 1e-2
 """What stale weights or prompts change at least, against the 1e-4 that engine and learner may differ by."""
 

@@ -9,7 +9,7 @@ import pytest
 from prorl.shipped import mini_base_path
 from runs import ENVIRONMENT, prorl, records, write_recipe
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(3600)]
 CLOCKS = ("seconds/", "memory/", "time/")
 
 
