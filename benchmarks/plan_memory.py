@@ -108,7 +108,8 @@ def make_model(case: Case, device: torch.device) -> torch.nn.Module:
         tie_word_embeddings=False,
         max_position_embeddings=case.prompt + case.context,
     )
-    return AutoModelForCausalLM.from_config(settings, dtype=torch.float32).to(device)
+    with device:
+        return AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
 
 
 def make_batch(case: Case) -> Batch:
