@@ -82,6 +82,8 @@ def measurement_config(overrides: Sequence[str], sections: Sections) -> Config:
         if section not in MEASURED:
             allowed = ", ".join(MEASURED)
             raise UserError(f"--set {literal(override)}: a measurement has the sections {allowed}; remove it")
+        if override.strip().startswith("model.lora_"):
+            raise UserError(f"--set {literal(override)}: a measurement trains nothing; name a checkpoint's policy/")
     return make_config("measurement", _stacked((sections, *map(_override, overrides))))
 
 

@@ -16,6 +16,7 @@ from prorl.checks import check
 from prorl.config import Config, Data, Learner, Loss, Model, Optimizer, Reset, Rollouts, Run, Source
 from prorl.errors import UserError
 from prorl.learner.torch_learner import TorchLearner
+from prorl.recipe import measurement_config
 from prorl.records import Batch
 from prorl.rollouts.generate_engine import GenerateEngine
 from prorl.rollouts.torch_engine import TorchEngine
@@ -411,6 +412,13 @@ def test_a_missing_peft_is_one_line(monkeypatch):
     message = r"^model.lora_rank = 4: peft is not installed .*; pip install 'prorl\[lora\]', or set 0$"
     with pytest.raises(UserError, match=message):
         make_learner()
+
+
+def test_a_measurement_takes_no_adapter_options():
+    with pytest.raises(
+        UserError, match=r"model.lora_rank=4\": a measurement trains nothing; name a checkpoint's policy/"
+    ):
+        measurement_config(["model.lora_rank=4"], {})
 
 
 def test_the_plan_counts_what_trains():
