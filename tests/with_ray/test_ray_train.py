@@ -113,7 +113,7 @@ def test_a_killed_rank_changes_nothing(cluster: dict[str, str], tmp_path: Path) 
     resumed = [event for event in records(tmp_path / "cluster", "events") if event["event"] == "resume"]
     assert [event["step"] % 2 for event in resumed] == [0]  # the checkpoint before, one every two steps
     text = (tmp_path / "output").read_text()
-    assert "is lost (its process or node died)" in text
+    assert "rank 1 is lost (its process died)" in text
     assert f"resumed at step {resumed[0]['step']}" in text
     assert {path.name for path in (tmp_path / "cluster" / "ray").iterdir()} == {"rank_0.log", "rank_1.log"}
 

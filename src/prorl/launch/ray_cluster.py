@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -121,7 +121,9 @@ def _connected(address: str) -> Iterator[bool]:
     except Exception as error:  # noqa: BLE001  (Ray raises plain ones)
         raise UserError(f"--cluster: cannot connect to Ray at {named or 'this machine'}: {_short(error)}") from None
     try:
-        yield is_own
+        # Ray prints a page about each dead worker; the mailbox has a line.
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield is_own
     finally:
         ray.shutdown()
 
@@ -237,7 +239,7 @@ def _wait(trainer: TorchTrainer, mailbox: Any, placed: Placement, terminal: Text
             silence = 0.0 if running else silence + POLL_SECONDS
             if silence >= WAIT_SECONDS:
                 silence = 0.0
-                _say(terminal, f"ray: waiting for {described(placed)}; free now: {_free()}\n")
+                _say(terminal, f"ray: not there yet: {described(placed)}; free now: {_free()}\n")
         _say(terminal, "".join(ray.get(mailbox.take.remote())[0]))
     return failures[0] if failures else None
 

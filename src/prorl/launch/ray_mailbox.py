@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayActorError
 from ray.train import UserCallback
 
 from prorl.config import Run
@@ -89,9 +88,11 @@ class Losses(UserCallback):
 
 def reason(error: BaseException) -> str:
     """An exception of a worker in one line."""
-    if isinstance(error, RayActorError):
-        return "its process or node died"
-    lines = str(error).split("\n")  # of an exception in the rank's program: its traceback
+    text = str(error)
+    for cause in ("process", "node"):
+        if f"{cause} has died" in text:  # in half a page of possible causes
+            return f"its {cause} died"
+    lines = text.split("\n")  # of an exception in the rank's program: its traceback
     return next((line.strip() for line in reversed(lines) if line.strip()), type(error).__name__)[:300]
 
 
