@@ -141,9 +141,12 @@ def _backward_bytes(size: Size) -> float:
 
 
 def _logprob_bytes(config: Config, size: Size, tokens: int) -> float:
-    """A chunk of logits, the head's gradient, and hidden states: normed, those that predict, and their gradient."""
+    """A chunk of logits, the head's gradient and 16-bit copy, and hidden states: normed, those that predict, and their
+    gradient."""
     chunk = min(config.learner.logprob_chunk, tokens) * size.vocabulary * MASTER_BYTES
     head = size.vocabulary * size.hidden * (MASTER_BYTES if size.trained == size.parameters else 0)
+    if size.itemsize < MASTER_BYTES:
+        head += size.vocabulary * size.hidden * size.itemsize
     return chunk + head + 3 * tokens * size.hidden * MASTER_BYTES
 
 

@@ -35,7 +35,7 @@ class Scorer(nn.Module):
                 input_ids=pack.tokens, position_ids=pack.positions, use_cache=False, layout=pack.layout
             ).last_hidden_state
         logprobs, entropy = token_logprobs(
-            hidden[0, pack.predictors],
+            hidden[0, pack.predictors].to(self._dtype),  # autocast leaves the residual stream in float32
             head_weight(self.model),
             pack.targets,
             temperature=temperature,
