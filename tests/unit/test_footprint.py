@@ -46,7 +46,7 @@ def test_one_device_by_hand() -> None:
 
     A layer keeps 2 * 10 * (4 + 4 + 2) + 2 * (3 * 10 + 2 * 5) + 4 * 2 * 20 = 440 bytes a token, of which recomputed ones
     leave 4 * 10; its backward pass takes 2 * 4 * 10 + 3 * 2 * 20 = 200 more. The largest is that: 64 * 640 = 40,960;
-    the log-probs take 8 * 100 * 4 + 100 * 10 * 4 + 3 * 64 * 10 * 4 = 14,880, the copies 2 * 1000 and 64 * 440.
+    the log-probs take 8 * 100 * 4 + 100 * 10 * (4 + 2) + 3 * 64 * 10 * 4 = 16,880, the copies 2 * 1000 and 64 * 440.
     """
     found = footprint.footprint(SMALL, TINY)
     resident = {
