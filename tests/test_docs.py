@@ -52,7 +52,7 @@ def test_recipe_of_the_readme_loads_by_itself(tmp_path: Path) -> None:
     assert run.phases[0].loss.clip_high == 0.4
 
 
-@pytest.mark.parametrize("document", ["data.md", "custom_rewards.md"])
+@pytest.mark.parametrize("document", ["data.md", "custom_rewards.md", "ray.md"])
 def test_recipe_sections_of_the_documents_load(document: str, tmp_path: Path) -> None:
     found = blocks(DOCS / document, "toml")
     assert found
