@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -80,7 +80,7 @@ class RolloutProcess:
         near, far = socket.socketpair()
         far_given_up, self._given_up = os.pipe()
         with far:
-            self._popen = self._start(far.fileno(), far_given_up, slots)
+            self._popen = self._start(far.fileno(), far_given_up, slots, {**os.environ, **_environment(order)})
         os.close(far_given_up)
         self._channel = Connection(near.detach())
         self._reader = threading.Thread(target=_read, args=(self._channel, self._messages), daemon=True)
@@ -149,7 +149,9 @@ class RolloutProcess:
         self._channel.close()
         self._log.close()
 
-    def _start(self, channel: int, given_up: int, slots: Sequence[int]) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, channel: int, given_up: int, slots: Sequence[int], environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         here = os.getcwd()
         setup = {
             "path": [*(entry or here for entry in sys.path), here],
@@ -164,7 +166,7 @@ class RolloutProcess:
             stdout=self._log,
             stderr=self._log,
             pass_fds=[channel, given_up, *slots],
-            env={**os.environ, **_environment()},
+            env=environment,
             start_new_session=True,  # an interrupt from the keyboard is the learner's
         )
 
@@ -234,18 +236,28 @@ def _nothing(text: str) -> None:
     """Says it to nobody."""
 
 
-def _environment() -> dict[str, str]:
-    """Where the process stands: a GPU behind those of the learners, and ranks of its own at another port."""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) + int(os.environ.get("LOCAL_RANK", "0"))
+def _environment(order: Order) -> dict[str, str]:
+    """What is another process's own: ranks of the rollout processes at another port, and GPUs."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         port = distributed.from_first(probe.getsockname()[1])
-    address = os.environ.get("MASTER_ADDR", "127.0.0.1")
-    return {
+    environment = {
         "RANK": str(distributed.rank()),
         "WORLD_SIZE": str(distributed.world()),
-        "LOCAL_RANK": str(local),
-        "MASTER_ADDR": distributed.from_first(address),
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": distributed.from_first(os.environ.get("MASTER_ADDR", "127.0.0.1")),
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "False",  # torchrun's store is at the learners' port
     }
+    if order.device == "cuda":
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+        learners, rank = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+        size = order.run.phases[order.phase].rollouts.tensor_parallel_size
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus(seen.split(","), learners, rank, size))
+    return environment
+
+
+def gpus(seen: Sequence[str], learners: int, rank: int, size: int) -> list[str]:
+    """The `size` GPUs of a local rank's rollouts: those behind the learners', counted around where they run out."""
+    first = learners + rank * size
+    return [seen[(first + number) % len(seen)] for number in range(size)]

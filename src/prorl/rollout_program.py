@@ -139,8 +139,6 @@ class Program:
         order, config = self._order, self._order.run.phases[self._order.phase]
         if order.run.model.threads:
             torch.set_num_threads(order.run.model.threads)
-        if order.device == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         seed = order.run.train.seed
         self._parts = open_phase(_without_weights(order), config, seed, order.held_out, self._sampling)
         self._opened.callback(self._parts.close)

@@ -8,20 +8,33 @@ import sys
 import time
 
 import pytest
+import torch
 
 import rollout_stand_in
 from prorl import rollout_process
+from prorl.config import Config, Run
 from prorl.errors import NoGroups, RunFailed, UserError
 from prorl.interrupt import Interrupted
-from prorl.rollout_process import RolloutProcess
+from prorl.rollout_process import Order, RolloutProcess, gpus
 
+ORDER = Order(
+    run=Run(name="r", phases=(Config(),)),
+    phase=0,
+    held_out=frozenset(),
+    architecture=None,
+    tokenizer=None,
+    eos_ids=(1,),
+    device="cpu",
+    dtype=torch.float32,
+)
 ORPHAN = """
 import sys, time
 from pathlib import Path
 import rollout_stand_in
 from prorl import rollout_process
 rollout_process.BOOT = rollout_stand_in.BOOT
-process = rollout_process.RolloutProcess(None, [], Path("."))
+from test_rollout_process import ORDER
+process = rollout_process.RolloutProcess(ORDER, [], Path("."))
 process.wait(process.ask("echo"), lambda text: None)
 process.ask("freeze")
 print(process.pid, flush=True)
@@ -36,7 +49,7 @@ def quiet(text):
 @pytest.fixture
 def process(tmp_path, monkeypatch):
     monkeypatch.setattr(rollout_process, "BOOT", rollout_stand_in.BOOT)
-    process = RolloutProcess(None, [], tmp_path)
+    process = RolloutProcess(ORDER, [], tmp_path)
     yield process
     process.close()
 
@@ -145,7 +158,7 @@ def test_warnings_appear_where_the_learners_do(process, caplog):
 def test_a_run_that_never_began_has_its_log_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(rollout_process, "BOOT", rollout_stand_in.BOOT)
     monkeypatch.setattr(rollout_process.tempfile, "tempdir", str(tmp_path))
-    process = RolloutProcess(None, [], tmp_path / "run")
+    process = RolloutProcess(ORDER, [], tmp_path / "run")
     with pytest.raises(RunFailed, match=rf"its log is {tmp_path}/prorl-rollouts-\w+.log \(last: Traceback"):
         process.wait(process.ask("crash"), quiet)
     process.close()
@@ -173,3 +186,19 @@ def test_a_killed_learner_leaves_no_orphan():
             return
         time.sleep(0.05)
     raise AssertionError("the rollout process outlived its learner")
+
+
+@pytest.mark.parametrize(
+    ("seen", "learners", "size", "expected"),
+    [
+        ("0", 1, 1, ["0"]),  # shared with the learner
+        ("0,1", 1, 1, ["1"]),
+        ("4,5,6,7", 2, 1, ["6", "7"]),  # one each behind the learners'
+        ("0,1", 2, 1, ["0", "1"]),
+        ("0,1,2", 2, 1, ["2", "0"]),
+        ("0,1,2", 1, 2, ["1,2"]),
+        ("0,1", 1, 2, ["1,0"]),
+    ],
+)
+def test_which_gpus_the_rollouts_get(seen, learners, size, expected):
+    assert [",".join(gpus(seen.split(","), learners, rank, size)) for rank in range(learners)] == expected
