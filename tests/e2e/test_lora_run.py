@@ -92,11 +92,13 @@ def test_a_stopped_and_a_killed_run_go_on_to_the_bit(folder, one, begun):
     shutil.copytree(begun, out)
     arguments = ("train", folder / "tiny.toml", "--out", out, "--resume", "--set", f"train.steps={STEPS}")
     process = start(*arguments)
-    while process.poll() is None and not at(out, INTERVAL + 2).exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    try:
+        while process.poll() is None and not at(out, INTERVAL + 2).exists():
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
     assert not at(out, STEPS).exists(), "the run ended before the kill"
     done = prorl(*arguments)
     assert done.returncode == 0, done.stderr
@@ -110,11 +112,12 @@ def test_the_checkpoint_is_read_by_transformers_and_by_peft(one):
     checkpoint = at(one, STEPS)
     merged = AutoModelForCausalLM.from_pretrained(checkpoint / "policy")
     base = AutoModelForCausalLM.from_pretrained(ROOT / "src" / "prorl" / "assets" / "mini_base")
-    before = {name: value.clone() for name, value in base.named_parameters()}
+    before = {name: value.detach().clone() for name, value in base.named_parameters()}
     adapted = PeftModel.from_pretrained(base, checkpoint / "adapter").merge_and_unload()
     apart = 0.0
-    for name, value in adapted.named_parameters():
-        assert float((value - merged.get_parameter(name)).abs().max()) < 1e-6
+    for name, parameter in adapted.named_parameters():
+        value = parameter.detach()
+        assert float((value - merged.get_parameter(name).detach()).abs().max()) < 1e-6
         apart = max(apart, float((value - before[name]).abs().max()))
     assert apart > 1e-3
     assert {name for name, value in merged.named_parameters() if bool((value == before[name]).all())} == {
