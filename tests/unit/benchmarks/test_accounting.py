@@ -42,10 +42,10 @@ def test_fake_tensors_give_numbers_and_no_memory() -> None:
 
 
 def test_batches_fill_the_budget_or_are_alone() -> None:
-    """16,384 tokens: two rows of 7,680 and a prompt of 1,024; one of 16,384 is alone."""
+    """16,384 tokens: packs of two rows of 7,680 and a prompt of 1,024; one of 16,384 is alone."""
     eight, sixteen = make_batch(Case(context=8192)), make_batch(Case(context=16_384))
-    assert [len(row.response_tokens) for row in eight.minibatches[0]] == [7680, 7680]
-    assert [len(row.response_tokens) for row in sixteen.minibatches[0]] == [16_384]
+    assert [len(row.response_tokens) for row in eight.minibatches[1]] == [7680] * 4
+    assert [len(row.response_tokens) for row in sixteen.minibatches[1]] == [16_384] * 2
     assert len(eight.minibatches) == len(sixteen.minibatches) == 2
     assert predicted(Case())["policy"] == pytest.approx(1.02 * 4 * 1_777_088_000)
     assert "engine" not in predicted(SMALL)
