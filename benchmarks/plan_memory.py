@@ -6,8 +6,8 @@
 
 A Qwen2-1.5B-shaped model (28 layers of 1,536, vocabulary 151,936, a head of its own), float32 master weights, computed
 in bfloat16 with activation checkpointing, AdamW and a reference: one update by `TorchLearner.update` itself, a
-mini-batch that makes the optimizer's state and one of two full packs. Goal: the prediction within 15 % of the count, the
-count within 80 GB together with the engine's weights and a cache of the paper's recipe (589,824 tokens).
+mini-batch that makes the optimizer's state and one of two full packs. Goal: the prediction within 15 % of the count,
+and the count within 80 GB together with the engine's weights and a cache of the paper's recipe (589,824 tokens).
 
 With a GPU the figure is `torch.cuda.max_memory_allocated`. Without one nothing is computed: tensors are fake, and
 `accounting.py` counts the storages that the learner's operations would have. Kernels' own work space is not in that,
