@@ -20,6 +20,7 @@ import prorl.environment  # noqa: F401, I001  (before anything that imports torc
 
 import argparse
 import gc
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -136,9 +137,16 @@ def update(case: Case, device: torch.device) -> None:
     learner.update(make_batch(case), case.config, 1e-6)
 
 
-def counted(case: Case, *, fake: bool) -> float:
+def counted_real(case: Case) -> float:
     """Peak of the storages that the update's operations make, in bytes."""
-    with accounting(fake=fake) as found:
+    with accounting(fake=False) as found:
+        update(case, torch.device("cpu"))
+        return found.peak
+
+
+def counted_fake(case: Case) -> float:
+    """The same with fake tensors."""
+    with accounting(fake=True) as found:
         update(case, torch.device("cpu"))
         return found.peak
 
@@ -165,9 +173,10 @@ def resident_peak(case: Case) -> float:
     return resident("VmHWM") - before
 
 
-def in_a_process(case: Case) -> float:
+def in_a_process(measure: Callable[[Case], float], case: Case) -> float:
+    """In a fresh process: its memory is its own, and after fake tensors torch's heap was seen damaged."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(resident_peak, case).result()
+        return pool.submit(measure, case).result()
 
 
 def predicted(case: Case) -> dict[str, float]:
@@ -215,14 +224,14 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     results = [
-        result_of(SMALL, in_a_process(SMALL), "resident memory, real"),
-        result_of(SMALL, counted(SMALL, fake=False), "accounting, real tensors"),
-        result_of(SMALL, counted(SMALL, fake=True), "accounting, fake tensors"),
+        result_of(SMALL, in_a_process(resident_peak, SMALL), "resident memory, real"),
+        result_of(SMALL, in_a_process(counted_real, SMALL), "accounting, real tensors"),
+        result_of(SMALL, in_a_process(counted_fake, SMALL), "accounting, fake tensors"),
     ]
     for context in [] if options.small else options.contexts:
         case = Case(layers=options.layers, context=context)
         gpu = torch.cuda.is_available()
-        figure = on_gpu(case) if gpu else counted(case, fake=True)
+        figure = on_gpu(case) if gpu else in_a_process(counted_fake, case)
         results.append(result_of(case, figure, "CUDA allocator" if gpu else "accounting, fake tensors"))
         print(markdown(results[-1:]), flush=True)
     finish(options, "plan_memory", {"results": results}, markdown(results))
