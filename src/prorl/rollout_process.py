@@ -43,6 +43,8 @@ MAX_SILENT_POLLS = 600
 MAX_IDLE_POLLS = int(distributed.PATIENCE.total_seconds() / POLL_SECONDS)
 """Polls without progress, heart beating or not."""
 CLOSE_SECONDS = 5.0
+END_SECONDS = 60.0
+"""From the end of its channel to its own, on a machine that is busy."""
 LAST_LINE = 200
 """Characters of the log's last line that an error quotes."""
 
@@ -195,10 +197,10 @@ class RolloutProcess:
             os.write(self._given_up, f"{number}\n".encode())
 
     def _ending(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(CLOSE_SECONDS)
-        self._popen.kill()  # who has closed the channel and stays is of no use
-        code = self._popen.wait()
+        try:
+            code = self._popen.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "its channel closed"
         if code == -signal.SIGKILL:
             return "signal SIGKILL (out of memory?)"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -106,9 +106,7 @@ def write_config(folder: Path, run: Run) -> None:
 
     def look() -> None:
         if not (folder / "config.toml").is_file():
-            raise UserError(
-                f"--out {folder}: rank {rank()} does not see what rank 0 writes; name a shared folder"
-            )
+            raise UserError(f"--out {folder}: rank {rank()} does not see what rank 0 writes; name a shared folder")
 
     on_first(write)
     each(look)

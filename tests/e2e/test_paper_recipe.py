@@ -62,7 +62,7 @@ def in_miniature(config: Config, model: Path) -> Config:
         reward=replace(
             config.reward,
             workers=1,
-            functions={domain: "digit_reward:score" for domain in ("math", "code", "stem", "logic", "instruction")},
+            functions=dict.fromkeys(("math", "code", "stem", "logic", "instruction"), "digit_reward:score"),
         ),
         optimizer=replace(config.optimizer, minibatch_prompts=2),
         evaluation=replace(config.evaluation, every=0, sources=()),

@@ -1,4 +1,4 @@
-"""Several ranks are one run: the same numbers, the same resets, and checkpoints that any number of ranks goes on from."""
+"""Several ranks are one run: the same numbers and resets, and checkpoints that any number of ranks goes on from."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from runs import ENVIRONMENT, RECIPE, prorl, records, reproducible
 from rules import ROOT
+from runs import ENVIRONMENT, RECIPE, prorl, records, reproducible
 
 pytestmark = pytest.mark.slow
 STEPS = 20
