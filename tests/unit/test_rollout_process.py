@@ -8,32 +8,21 @@ import sys
 import time
 
 import pytest
-import torch
 
 import rollout_stand_in
 from prorl import rollout_process
-from prorl.config import Config, Run
 from prorl.errors import NoGroups, RunFailed, UserError
 from prorl.interrupt import Interrupted
-from prorl.rollout_process import Order, RolloutProcess, gpus
+from prorl.rollout_process import RolloutProcess, gpus
+from rollout_orders import ORDER
 
-ORDER = Order(
-    run=Run(name="r", phases=(Config(),)),
-    phase=0,
-    held_out=frozenset(),
-    architecture=None,
-    tokenizer=None,
-    eos_ids=(1,),
-    device="cpu",
-    dtype=torch.float32,
-)
 ORPHAN = """
 import sys, time
 from pathlib import Path
 import rollout_stand_in
 from prorl import rollout_process
 rollout_process.BOOT = rollout_stand_in.BOOT
-from test_rollout_process import ORDER
+from rollout_orders import ORDER
 process = rollout_process.RolloutProcess(ORDER, [], Path("."))
 process.wait(process.ask("echo"), lambda text: None)
 process.ask("freeze")
