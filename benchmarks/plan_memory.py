@@ -12,8 +12,8 @@ and the count within 80 GB together with the engine's weights and a cache of the
 With a GPU the figure is `torch.cuda.max_memory_allocated`. Without one nothing is computed: tensors are fake, and
 `accounting.py` counts the storages that the learner's operations would have. Kernels' own work space is not in that,
 and the attention is the CPU's fused kernel, which like the GPU's keeps no scores. `--small` (always part of a run)
-holds that counting against real memory: the same update of a small model with real tensors, once counted and once by
-the process's peak resident memory.
+holds that counting against real memory: the same update of a small model with real tensors, counted, by the records of
+torch's CPU allocator, and by the process's peak resident memory, which has the C library's and the kernels' own in it.
 """
 
 import prorl.environment  # noqa: F401, I001  (before anything that imports torch)
@@ -31,6 +31,7 @@ import torch
 from accounting import accounting
 from logprob_memory import resident
 from record import finish, options_parser, run, whole_number
+from torch.profiler import ProfilerActivity, profile
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from prorl.config import Config, Data, Learner, Loss, Optimizer, Rollouts
@@ -151,6 +152,16 @@ def counted_fake(case: Case) -> float:
         return found.peak
 
 
+def recorded(case: Case) -> float:
+    """Peak of what torch's CPU allocator gave out and took back, as the profiler records it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        update(case, torch.device("cpu"))
+    assert found.profiler is not None
+    events = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return float(np.cumsum(sizes).max())
+
+
 def on_gpu(case: Case) -> float:
     """Peak of torch's CUDA allocator."""
     torch.cuda.reset_peak_memory_stats()
@@ -225,6 +236,7 @@ def main() -> None:
     torch.set_num_threads(1)
     results = [
         result_of(SMALL, in_a_process(resident_peak, SMALL), "resident memory, real"),
+        result_of(SMALL, in_a_process(recorded, SMALL), "CPU allocator's records, real"),
         result_of(SMALL, in_a_process(counted_real, SMALL), "accounting, real tensors"),
         result_of(SMALL, in_a_process(counted_fake, SMALL), "accounting, fake tensors"),
     ]
