@@ -112,6 +112,8 @@ class Checkpoints:
         def prepare() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._clean()
+
+        def begin() -> None:
             (aside / "policy").mkdir(parents=True)
             write_model_files(aside / "policy")
 
@@ -122,8 +124,9 @@ class Checkpoints:
             pointer.replace(self.folder / "latest")
 
         try:
+            on_first(prepare)
             try:
-                on_first(prepare)
+                on_first(begin)
                 self._write(aside, snapshot, kind)
                 on_first(commit)
             finally:

@@ -132,7 +132,7 @@ def test_two_ranks_are_one_and_go_on_as_one(folder, one):
     assert_alike(folder / "two", one)
     mine, other = (load_file(at(place, STEPS) / FILES[1]) for place in (folder / "two", one))
     assert mine.keys() == other.keys()
-    assert max(float((mine[name] - other[name]).abs().max()) for name in mine) < 1e-5
+    assert max(float((mine[name] - other[name]).abs().max()) for name in mine) < 1e-4  # the rate is 3e-3
 
 
 def test_a_checkpoint_of_one_rank_goes_on_with_two(folder, one, begun):
