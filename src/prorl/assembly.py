@@ -235,13 +235,20 @@ class Parts:
     opening: Callable[[Config, int], Phase]
     """Opens a phase, given the step after which it began."""
     progress: Callable[[str], None]
+    closed: bool = False
     versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _VERSIONED})
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.phase.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the engine and the verifiers; what was measured and saved is not theirs."""
+        if not self.closed:
+            self.closed = True
+            self.phase.close()
 
     @property
     def pool(self) -> Batches:

@@ -132,14 +132,14 @@ def on_first(work: Callable[[], T]) -> T:
 
 def leave() -> None:
     """End the ranks' time together: what the first one does after it is done alone."""
-    if dist.is_initialized():
+    if world() > 1:  # a group of one is not this module's: an engine in this process may have made it
         dist.barrier()
-    drop()
+        dist.destroy_process_group()
 
 
 def drop() -> None:
     """Leave the ranks without waiting for them: those that wait for this one fail at once."""
-    if dist.is_initialized():
+    if world() > 1:
         dist.destroy_process_group()
 
 

@@ -193,6 +193,7 @@ class Session:
         """Save what is not saved; after the last step measure the boundary, write the report and print the summary."""
         self.save_if_unsaved(state)
         interrupted = self.stopped or not schedule.done(self.run, state)
+        self.parts.close()  # the engine's memory is the boundary's now
         distributed.leave()
         self._progress.close()
         where = self.parts.checkpoints.at(state.step)

@@ -12,6 +12,7 @@ from torch import Tensor
 from prorl.errors import RunFailed, UserError
 from prorl.learner.torch_learner import TorchLearner
 from prorl.records import Batch, Request, Sampling
+from prorl.rollouts import vllm_engine
 from prorl.rollouts.engine import Engine
 from vllm_models import (
     EOS,
@@ -36,25 +37,26 @@ FAR = 1e-2
 
 
 @pytest.fixture(scope="module")
-def tied():
-    """A model with a tied head, and its engine, which tests leave with the model's weights."""
-    model = tiny_model("llama", True)
-    engine = open_engine(model)
-    yield model, engine
-    engine.close()
+def model():
+    """A model with a tied head."""
+    return tiny_model("llama", True)
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """The engine that tests share, until one opens another: a process has one at a time."""
+    engines = []
+    yield engines
+    engines[0].close()
 
 
 @pytest.fixture
-def engine(tied):
-    model, engine = tied
-    yield engine
-    if engine._version != 0:
-        engine.load_weights(dict(model.named_parameters()), 0)
-
-
-@pytest.fixture
-def model(tied):
-    return tied[0]
+def engine(model, opened):
+    if not opened or opened[0] not in vllm_engine._current:
+        opened[:] = [open_engine(model)]
+    yield opened[0]
+    if opened[0]._version != 0:
+        opened[0].load_weights(dict(model.named_parameters()), 0)
 
 
 def weights_of(model) -> dict[str, Tensor]:

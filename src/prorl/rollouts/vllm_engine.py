@@ -162,6 +162,7 @@ class VLLMEngine:
         self._watched.close()
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Rollout]:
+        assert self in _current, "closed, by itself or by the next engine"
         assert not self._live, "one generate at a time"
         assert self._version >= 0, "weights come first"
         self._wake()
