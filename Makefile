@@ -1,4 +1,4 @@
-# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test lint format clean bench-venv
+# Needs make and Python 3.11 or later, nothing else. Targets: venv quickstart test test-all lint format clean bench-venv
 # vllm-venv vllm-test ray-venv ray-test.
 #   PYTHON       the interpreter of a new virtual environment       make venv PYTHON=python3.12
 #   PIP_OPTIONS  options of every pip call, an index for example    make venv PIP_OPTIONS="--extra-index-url URL"
@@ -86,6 +86,9 @@ quickstart: venv
 
 test: venv
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-all: venv
+	$(BIN)/python -m pytest -q -m '' $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check .

@@ -54,7 +54,7 @@ def test_a_model_that_learned_the_form_of_the_answer(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["frequent", "mixed"])
+@pytest.mark.parametrize("kind", ["frequent", pytest.param("mixed", marks=pytest.mark.thorough)])
 def test_a_model_that_learned_to_guess(kind, folder):
     result = measure(guess_pair(kind, EASY, folder, steps=40), EASY, folder / "guess-samples", **SIZE)
     assert mean_pass_1(result, "base", "tolerant/") < 0.01

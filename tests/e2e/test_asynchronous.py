@@ -125,6 +125,7 @@ def test_interrupted_it_saves_and_leaves_nobody_behind(stale, tmp_path):
     assert (out / "checkpoints" / "latest").read_text().strip() == f"step_{steps}"
 
 
+@pytest.mark.thorough
 def test_two_ranks_have_two_rollout_processes_and_one_run(stale, tmp_path):
     recipe, folder = stale
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

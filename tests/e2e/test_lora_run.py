@@ -125,6 +125,7 @@ def test_the_checkpoint_is_read_by_transformers_and_by_peft(one):
     }
 
 
+@pytest.mark.thorough
 def test_two_ranks_are_one_and_go_on_as_one(folder, one):
     recorded(2, "replay", folder, "two", "--set", "train.steps=4")
     assert_alike(folder / "two", one, 4)
@@ -135,6 +136,7 @@ def test_two_ranks_are_one_and_go_on_as_one(folder, one):
     assert max(float((mine[name] - other[name]).abs().max()) for name in mine) < 1e-4  # the rate is 3e-3
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_of_one_rank_goes_on_with_two(folder, one, begun):
     shutil.copytree(begun, folder / "grown")
     recorded(2, "replay", folder, "grown", "--resume", "--set", f"train.steps={STEPS}")

@@ -57,7 +57,7 @@ def wait_for_rows(process, folder, number):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("cores", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_killed_at_random_moments(bench, reference, tmp_path, cores):
     """PRORL_KILLS=10 for the long version. With two cores the base is sampled by a process of its own.
 

@@ -95,8 +95,8 @@ def test_a_checkpoint_of_two_ranks_goes_on_with_another_number(folder, one, half
     assert_alike(folder / out, one)
 
 
-def test_a_checkpoint_of_one_rank_goes_on_with_two_bit_for_bit_as_two(folder, one, half, two):
-    """Resuming on as many ranks is exact."""
+@pytest.mark.thorough
+def test_resuming_on_as_many_ranks_is_exact(folder, one, half, two):
     shutil.copytree(half, folder / "exact")
     recorded(2, "replay", folder, "exact", "--resume", "--set", f"train.steps={STEPS}")
     assert reproducible(folder / "exact") == reproducible(two)
@@ -147,6 +147,7 @@ def test_a_launcher_without_its_address_is_refused(folder):
     )
 
 
+@pytest.mark.thorough
 def test_a_taken_folder_is_refused_once(folder, one):
     done = launch(2, "-m", "prorl.cli", "train", folder / "tiny.toml", "--out", one)
     assert done.stderr.count("holds a run already") == 1
