@@ -1,6 +1,7 @@
 """vLLM's CPU build against the learner and the definition: log-probs after updates, seeds, ends, versions, limits."""
 
 import copy
+import sys
 import weakref
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +13,6 @@ from torch import Tensor
 from prorl.errors import RunFailed, UserError
 from prorl.learner.torch_learner import TorchLearner
 from prorl.records import Batch, Request, Sampling
-from prorl.rollouts import vllm_engine
 from prorl.rollouts.engine import Engine
 from vllm_models import (
     EOS,
@@ -52,7 +52,8 @@ def opened():
 
 @pytest.fixture
 def engine(model, opened):
-    if not opened or opened[0] not in vllm_engine._current:
+    # Imported by `open_engine`, which keeps the library's warnings to itself.
+    if not opened or opened[0] not in sys.modules["prorl.rollouts.vllm_engine"]._current:
         opened[:] = [open_engine(model)]
     yield opened[0]
     if opened[0]._version != 0:
