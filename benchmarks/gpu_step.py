@@ -34,7 +34,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import GenerationConfig
 
 from prorl.errors import UserError
-from prorl.footprint import footprint
+from prorl.planning.footprint import footprint
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel
 from prorl.records import Request, Sampling

@@ -35,7 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from prorl.config import Config, Data, Learner, Loss, Optimizer, Rollouts
-from prorl.footprint import footprint
+from prorl.planning.footprint import footprint
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel, Size
 from prorl.records import Batch, Row

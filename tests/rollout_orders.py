@@ -2,8 +2,8 @@
 
 import torch
 
+from prorl.asynchronous.rollout_process import Order
 from prorl.config import Config, Run
-from prorl.rollout_process import Order
 
 ORDER = Order(
     run=Run(name="r", phases=(Config(),)),

@@ -20,14 +20,14 @@ LAYERS = tuple(
     line.split()
     for line in (
         "records config errors options checks recipe recipes adapters "
-        "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped shared_weights",
+        "metrics weights_and_biases terminal distributed seeds durable environment interrupt shipped",
         "algorithm prompts models",
         "rewards rollouts learner health",
         "judging tensor_files checkpoint_format",
-        "pool checkpoint schedule rollout_process footprint",
-        "evaluation report planning fitting datasets ahead",
-        "assembly frames surroundings",
-        "laboratory rollout_program probe",
+        "pool checkpoint schedule",
+        "evaluation report datasets asynchronous",
+        "assembly frames",
+        "laboratory rollout_program planning",
         "novelty_findings",
         "findings",
         "other_settings boundary_run run_folder recording",

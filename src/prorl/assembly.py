@@ -19,7 +19,8 @@ import torch
 from transformers import PretrainedConfig
 
 from prorl import models, schedule
-from prorl.ahead import Batches, Phase, open_beside
+from prorl.asynchronous.ahead import Batches, Phase, open_beside
+from prorl.asynchronous.rollout_process import Order
 from prorl.checkpoint import Checkpoints, Snapshot
 from prorl.config import Config, Run
 from prorl.errors import UserError
@@ -36,7 +37,6 @@ from prorl.recipe import to_toml
 from prorl.records import Prompt, Report
 from prorl.rewards.readiness import check_rows, needed_verifiers, require_sandbox
 from prorl.rewards.verifier import Reading, VerifierPool
-from prorl.rollout_process import Order
 from prorl.rollouts import vllm_support
 from prorl.rollouts.engine import Engine
 from prorl.rollouts.generate_engine import GenerateEngine

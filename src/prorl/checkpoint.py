@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -241,7 +242,14 @@ class Checkpoints:
     def _share_reference(self, reference_id: str, folder: Path) -> bool:
         """Link the files of an equal reference into `folder`; False where there are none or they cannot be linked."""
         source = self._reference_to_share(reference_id)
-        return source is not None and all(_link(source / name, folder / name) for name in _reference_names(source))
+        if source is None:
+            return False
+        names = _reference_names(source)
+        if all(_link(source / name, folder / name) for name in names):
+            return True
+        for name in names:  # what is written there next would go through a link into the other checkpoint
+            (folder / name).unlink(missing_ok=True)
+        return False
 
     def _reference_to_share(self, reference_id: str) -> Path | None:
         """A checkpoint with intact files of the same reference that the newest one does not use.
@@ -250,20 +258,13 @@ class Checkpoints:
         """
         in_newest = None
         for _, path in self._candidates():
-            try:
+            with suppress(UserError, OSError, ValueError, KeyError):  # what is not intact is not shared
                 manifest = read_manifest(path)
                 inode = tensor_files(path / REFERENCE)[0].stat().st_ino
                 in_newest = in_newest or inode
                 if manifest.reference_id == reference_id and inode != in_newest:
                     verify(path, manifest, _reference_names(path))
                     return path
-            except (
-                UserError,
-                OSError,
-                ValueError,
-                KeyError,
-            ):  # not intact, so not shared
-                continue
         return None
 
     def _commit(self, aside: Path, target: Path) -> None:

@@ -22,13 +22,14 @@ from transformers import AutoModelForCausalLM
 
 from prorl import distributed
 from prorl.assembly import PhaseParts, engine_name, open_phase
+from prorl.asynchronous import shared_weights
+from prorl.asynchronous.rollout_process import HEARTBEAT_SECONDS, Order
+from prorl.asynchronous.shared_weights import Place
 from prorl.errors import NoGroups, RunFailed, UserError
 from prorl.interrupt import Interrupted
 from prorl.models import LoadedModel
 from prorl.pool import Filled
 from prorl.records import Report
-from prorl.rollout_process import HEARTBEAT_SECONDS, Order
-from prorl.shared_weights import Place, SlotWeights
 
 MAX_TEXT = 300
 MESSAGES = (UserError, RunFailed, Interrupted)
@@ -159,7 +160,7 @@ class Program:
         self._link.say(0, "progress", text)
 
     def _weights(self, slot: int, places: Mapping[str, Place], version: int) -> None:
-        self._parts.engine.load_weights(SlotWeights(self._slots[slot], places), version)
+        self._parts.engine.load_weights(shared_weights.read(self._slots[slot], places), version)
 
     def _fill(self, step: int) -> tuple[Filled, dict[str, Any]]:
         """The batch of a step, and the state of the pool after it."""

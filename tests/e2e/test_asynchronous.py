@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-from runs import ENVIRONMENT, RECIPE, prorl, records, reproducible, start, usual_signals, write_recipe
+from ranked_runs import launch
+from runs import RECIPE, prorl, records, reproducible, start, write_recipe
 
 pytestmark = pytest.mark.slow
 STEPS = 8
@@ -128,15 +128,7 @@ def test_interrupted_it_saves_and_leaves_nobody_behind(stale, tmp_path):
 @pytest.mark.thorough
 def test_two_ranks_have_two_rollout_processes_and_one_run(stale, tmp_path):
     recipe, folder = stale
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*command, "-m", "prorl.cli", "train", str(recipe), "--out", str(tmp_path / "run")],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        timeout=280,
-        preexec_fn=usual_signals,
-    )
+    done = launch(2, "-m", "prorl.cli", "train", recipe, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     found = records(tmp_path / "run")
     assert [record["staleness/mean"] for record in found] == STALENESS

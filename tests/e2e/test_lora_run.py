@@ -1,10 +1,7 @@
 """A run that trains an adapter: resets, kill and resume to the bit, two ranks, and checkpoints that others read."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,13 +10,12 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from ranked_runs import assert_alike, recorded
 from rules import ROOT
-from runs import ENVIRONMENT, RECIPE, prorl, records, reproducible, start
+from runs import RECIPE, prorl, records, reproducible, start
 
 pytestmark = pytest.mark.slow
 STEPS, INTERVAL = 7, 3
-RECORDED = str(ROOT / "tests" / "recorded_run.py")
-PATHS = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "src")])
 FILES = (
     "policy/model.safetensors",
     "adapter/adapter_model.safetensors",
@@ -27,20 +23,6 @@ FILES = (
     "reference.safetensors",
     "optimizer.safetensors",
 )
-
-
-def recorded(num_ranks: int, mode: str, folder: Path, out: str, *arguments: object) -> Path:
-    """The command line on some ranks, with rollouts that are recorded or replayed."""
-    python = [sys.executable]
-    if num_ranks > 1:
-        python += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks)]
-    options = (folder / "rollouts", "train", folder / "tiny.toml", "--out", folder / out, *arguments)
-    command = [*python, RECORDED, mode, *map(str, options)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**ENVIRONMENT, "PYTHONPATH": PATHS}, timeout=280
-    )
-    assert done.returncode == 0, done.stderr
-    return folder / out
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +53,6 @@ def begun(folder) -> Path:
 
 def at(folder: Path, step: int) -> Path:
     return folder / "checkpoints" / f"step_{step}"
-
-
-def assert_alike(found: Path, expected: Path, num_steps: int = STEPS) -> None:
-    pairs = list(zip(reproducible(found)[:num_steps], reproducible(expected), strict=False))
-    assert len(pairs) == num_steps
-    for mine, other in pairs:
-        assert mine == pytest.approx(other, rel=1e-5, abs=1e-5), f"step {other['step']}"
 
 
 def test_the_kl_is_exactly_zero_at_the_start_and_after_each_reset_and_only_there(one):
@@ -130,7 +105,7 @@ def test_two_ranks_are_one_and_go_on_as_one(folder, one):
     recorded(2, "replay", folder, "two", "--set", "train.steps=4")
     assert_alike(folder / "two", one, 4)
     recorded(1, "replay", folder, "two", "--resume", "--set", f"train.steps={STEPS}")
-    assert_alike(folder / "two", one)
+    assert_alike(folder / "two", one, STEPS)
     mine, other = (load_file(at(place, STEPS) / FILES[1]) for place in (folder / "two", one))
     assert mine.keys() == other.keys()
     assert max(float((mine[name] - other[name]).abs().max()) for name in mine) < 1e-4  # the rate is 3e-3
@@ -140,7 +115,7 @@ def test_two_ranks_are_one_and_go_on_as_one(folder, one):
 def test_a_checkpoint_of_one_rank_goes_on_with_two(folder, one, begun):
     shutil.copytree(begun, folder / "grown")
     recorded(2, "replay", folder, "grown", "--resume", "--set", f"train.steps={STEPS}")
-    assert_alike(folder / "grown", one)
+    assert_alike(folder / "grown", one, STEPS)
 
 
 @pytest.mark.parametrize(

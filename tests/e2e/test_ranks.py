@@ -1,7 +1,6 @@
 """Several ranks are one run: the same numbers and resets, and checkpoints that any number of ranks goes on from."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,30 +9,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from rules import ROOT
+from ranked_runs import assert_alike, launch, recorded
 from runs import ENVIRONMENT, RECIPE, prorl, records, reproducible
 
 pytestmark = pytest.mark.slow
 STEPS = 20
-RECORDED = str(ROOT / "tests" / "recorded_run.py")
-PATHS = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "src")])
-
-
-def launch(num_ranks: int, *arguments: object) -> subprocess.CompletedProcess:
-    """The command line, or a script, on some ranks."""
-    python = [sys.executable]
-    if num_ranks > 1:
-        python += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks)]
-    environment = {**ENVIRONMENT, "PYTHONPATH": PATHS}
-    command = [*python, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
-
-
-def recorded(num_ranks: int, mode: str, folder: Path, out: str, *arguments: object) -> Path:
-    options = (folder / "rollouts", "train", folder / "tiny.toml", "--out", folder / out, *arguments)
-    done = launch(num_ranks, RECORDED, mode, *options)
-    assert done.returncode == 0, done.stderr
-    return folder / out
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +41,6 @@ def half(folder, one) -> Path:
     return recorded(2, "replay", folder, "half", "--set", "train.steps=10")
 
 
-def assert_alike(found: Path, expected: Path, num_steps: int = STEPS) -> None:
-    pairs = list(zip(reproducible(found), reproducible(expected), strict=True))[:num_steps]
-    assert len(pairs) == num_steps
-    for mine, other in pairs:
-        assert mine == pytest.approx(other, rel=1e-5, abs=1e-5), f"step {other['step']}"
-
-
 def weights(folder: Path, step: int, name: str = "policy/model") -> dict:
     checkpoint = folder / "checkpoints" / f"step_{step}"
     index = checkpoint / f"{name}.safetensors.index.json"
@@ -80,7 +53,7 @@ def weights(folder: Path, step: int, name: str = "policy/model") -> dict:
 def test_two_ranks_are_one_on_recorded_rollouts(one, two):
     assert [event for event in records(one, "events") if event["event"] == "reset"]
     assert len(records(one, "events")) == len(records(two, "events"))
-    assert_alike(two, one)
+    assert_alike(two, one, STEPS)
     for name in ("policy/model", "reference"):
         mine, other = weights(two, STEPS, name), weights(one, STEPS, name)
         assert mine.keys() == other.keys()
@@ -92,7 +65,7 @@ def test_a_checkpoint_of_two_ranks_goes_on_with_another_number(folder, one, half
     out = f"resumed-{num_ranks}"
     shutil.copytree(half, folder / out)
     recorded(num_ranks, "replay", folder, out, "--resume", "--set", f"train.steps={STEPS}")
-    assert_alike(folder / out, one)
+    assert_alike(folder / out, one, STEPS)
 
 
 @pytest.mark.thorough

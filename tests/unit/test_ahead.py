@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from prorl.ahead import AheadPool, RemoteEngine, known_end, staleness
+from prorl.asynchronous.ahead import AheadPool, RemoteEngine, known_end, staleness
+from prorl.asynchronous.shared_weights import open_slot
 from prorl.checks import check
 from prorl.config import Config, Data, Loss, Rollouts, Run, Source, Train
 from prorl.errors import NoGroups, UserError
 from prorl.pool import Filled
 from prorl.records import Group, Prompt, Rollout
-from prorl.shared_weights import open_slot
 
 PROMPT = Prompt("p", "d", "t", "1")
 NEVER = float("inf")

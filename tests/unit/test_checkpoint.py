@@ -9,14 +9,18 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from prorl.checkpoint import Checkpoints, Kind, Snapshot
+from prorl.checkpoint_format import read_manifest, render
+from prorl.durable import sha256
 from prorl.errors import RunFailed, UserError
 
 FILES = (
@@ -377,6 +381,45 @@ def test_without_hard_links_the_reference_is_written(checkpoints: Checkpoints, m
         save(checkpoints, step)
     assert checkpoints.latest() == checkpoints.at(3)
     assert (checkpoints.at(3) / "reference.safetensors").stat().st_nlink == 1
+
+
+def test_where_one_of_several_files_cannot_be_linked_none_is(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As several ranks write it: what is written afterwards must not go through a link into another checkpoint."""
+    real = os.link
+    for step in (1, 2):
+        save(checkpoints, step, reference={"a": torch.zeros(8), "b": torch.ones(8)})
+        split_reference(checkpoints.at(step))
+    linked = []
+
+    def second_fails(source: Path, target: Path) -> None:
+        linked.append(target)
+        if len(linked) == 2:
+            raise OSError(errno.EMLINK, "Too many links")
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", second_fails)
+    save(checkpoints, 3, reference={"a": torch.zeros(8), "b": torch.ones(8)})
+    assert len(linked) == 2
+    assert {path.name for path in checkpoints.at(3).glob("reference*")} == {"reference.safetensors"}
+    assert [path.stat().st_nlink for path in checkpoints.at(1).glob("reference-*")] == [1, 1]
+
+
+def split_reference(checkpoint: Path) -> None:
+    """Its reference in two files and an index, as two ranks write it."""
+    whole = checkpoint / "reference.safetensors"
+    tensors = load_file(whole)
+    names = {name: f"reference-0000{at}-of-00002.safetensors" for at, name in enumerate(tensors, 1)}
+    for name, file in names.items():
+        save_file({name: tensors[name]}, checkpoint / file)
+    (checkpoint / "reference.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    whole.unlink()
+    manifest = read_manifest(checkpoint)
+    files = {name: entry for name, entry in manifest.files.items() if name != whole.name}
+    for path in checkpoint.glob("reference*"):
+        files[path.name] = [path.stat().st_size, sha256(path)]
+    (checkpoint / "manifest.json").write_text(render(replace(manifest, files=files)))
 
 
 def test_same_step_is_replaced(checkpoints: Checkpoints) -> None:

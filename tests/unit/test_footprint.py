@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from prorl import fitting, footprint
 from prorl.cli import main
 from prorl.commands.plan import measured
 from prorl.config import Config, Data, Learner, Loss, Model, Optimizer, Rollouts
 from prorl.learner.torch_learner import TorchLearner
 from prorl.models import LoadedModel, Size
+from prorl.planning import fitting, footprint
 from prorl.recipe import load_run
 from prorl.records import Batch, Row
 
@@ -65,11 +65,25 @@ def test_one_device_by_hand() -> None:
 
 def test_four_devices_by_hand() -> None:
     """State is shared; two layers and twice the outer weights are gathered, gradients of both in 2 and 4 bytes."""
-    found = footprint.footprint(SMALL, TINY, ranks=4)
+    found = footprint.footprint(SMALL, TINY, devices=4)
     gathered = (2 * 500 + 2 * 2000) * 2 + (2 * 500 + 2000) * (2 + 4)
     expected = {"policy": 3000, "optimizer": 6000, "reference": 3000, "gradients": 3000, "gathered": gathered}
     assert {name: found.updating[name] for name in expected} == by_hand(expected)
     assert found.updating["engine"] == pytest.approx(1.02 * 6000)
+
+
+def test_a_rollout_process_by_hand() -> None:
+    """Of five devices with engines over two one learns, two sample and two are left; a single one holds both sides."""
+    apart = replace(SMALL, rollouts=replace(SMALL.rollouts, process=True, tensor_parallel_size=2))
+    found = footprint.footprint(apart, TINY, devices=5)
+    assert found.sampling == by_hand({"engine": 3000, "cache": 1600, "prefill": 10 * 110 * 2 + 3 * 2 * 100 * 4})
+    learner = {"policy": 12_000, "optimizer": 24_000, "reference": 12_000, "gradients": 12_000}
+    assert found.updating == by_hand({**learner, "activations": 64 * 2 * 40, "one layer": 40_960})
+    assert found.peak == sum(found.updating.values())
+    shared = footprint.footprint(replace(apart, rollouts=replace(apart.rollouts, tensor_parallel_size=1)), TINY)
+    assert shared.peak == pytest.approx(1.02 * (6000 + 3200 + 4600 + 60_000 + 64 * 80 + 40_960))
+    six = footprint.footprint(apart, TINY, devices=6)
+    assert six.updating["policy"] == pytest.approx(1.02 * 6000)
 
 
 def test_options_by_hand() -> None:
@@ -82,7 +96,7 @@ def test_options_by_hand() -> None:
     host = replace(SMALL, learner=replace(SMALL.learner, reference_on_host=True))
     assert "reference" not in footprint.footprint(host, TINY).sampling
     assert footprint.footprint(host, TINY).updating["reference"] == pytest.approx(1.02 * 12_000)
-    assert "reference" not in footprint.footprint(host, TINY, ranks=2).updating
+    assert "reference" not in footprint.footprint(host, TINY, devices=2).updating
     assert "reference" not in footprint.footprint(replace(host, loss=Loss(kl_coefficient=0.0)), TINY).updating
     adapter = footprint.footprint(SMALL, replace(TINY, trained=100)).updating
     assert adapter["gradients"] == adapter["reference"] == pytest.approx(1.02 * 400)

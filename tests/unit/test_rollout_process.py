@@ -10,17 +10,17 @@ import time
 import pytest
 
 import rollout_stand_in
-from prorl import rollout_process
+from prorl.asynchronous import rollout_process
+from prorl.asynchronous.rollout_process import RolloutProcess, gpus
 from prorl.errors import NoGroups, RunFailed, UserError
 from prorl.interrupt import Interrupted
-from prorl.rollout_process import RolloutProcess, gpus
 from rollout_orders import ORDER
 
 ORPHAN = """
 import sys, time
 from pathlib import Path
 import rollout_stand_in
-from prorl import rollout_process
+from prorl.asynchronous import rollout_process
 rollout_process.BOOT = rollout_stand_in.BOOT
 from rollout_orders import ORDER
 process = rollout_process.RolloutProcess(ORDER, [], Path("."))

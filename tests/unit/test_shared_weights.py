@@ -8,13 +8,12 @@ import sys
 import pytest
 import torch
 
-from prorl import shared_weights
-from prorl.shared_weights import SlotWeights
+from prorl.asynchronous import shared_weights
 
 READER = """
 import pickle, sys
-from prorl.shared_weights import SlotWeights
-weights = SlotWeights(int(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2])))
+from prorl.asynchronous import shared_weights
+weights = shared_weights.read(int(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2])))
 print([(name, value.tolist()) for name, value in weights.items()])
 """
 
@@ -36,7 +35,7 @@ def test_every_tensor_comes_out_as_it_went_in(slot):
         "one": torch.tensor(2.5),
         "last": torch.arange(5),
     }
-    found = SlotWeights(slot, shared_weights.write(slot, weights))
+    found = shared_weights.read(slot, shared_weights.write(slot, weights))
     assert list(found) == list(weights)
     for name, value in weights.items():
         assert found[name].dtype == value.dtype
@@ -45,10 +44,11 @@ def test_every_tensor_comes_out_as_it_went_in(slot):
 
 def test_a_tensor_that_was_read_stays_when_the_slot_is_written_again(slot):
     places = shared_weights.write(slot, {"a": torch.tensor([1.0, 2.0])})
-    first = SlotWeights(slot, places)["a"]
+    first = shared_weights.read(slot, places)["a"]
     again = shared_weights.write(slot, {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([5.0])})
     assert first.tolist() == [1.0, 2.0]
-    assert {name: value.tolist() for name, value in SlotWeights(slot, again).items()} == {"a": [3.0, 4.0], "b": [5.0]}
+    found = shared_weights.read(slot, again)
+    assert {name: value.tolist() for name, value in found.items()} == {"a": [3.0, 4.0], "b": [5.0]}
 
 
 def test_tensors_begin_at_multiples_of_64_bytes(slot):

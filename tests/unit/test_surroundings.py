@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from prorl import surroundings
-from prorl.surroundings import cores, gpus, launcher, libraries, memory, open_files, shared_memory
+from prorl.planning import surroundings
+from prorl.planning.surroundings import cores, gpus, launcher, libraries, memory, open_files, shared_memory
 
 
 def test_limits_of_a_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from prorl import surroundings
+from prorl.planning import surroundings
 from prorl.rewards.sandbox.selection import survey
 from prorl.rewards.verifier import VerifierPool
 from prorl.shipped import mini_base_path

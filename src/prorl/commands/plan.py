@@ -5,14 +5,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from prorl import fitting, footprint, models, planning
+from prorl import models
 from prorl.assembly import held_out_texts, missing_files, open_stream
 from prorl.config import Config, Data, Model, Run
 from prorl.errors import UserError
 from prorl.evaluation.problems import validation_problems
 from prorl.models import Size
-from prorl.planning import Assumptions, Machine, StepPlan
-from prorl.probe import Probe, probe
+from prorl.planning import fitting, footprint, workload
+from prorl.planning.devices import split
+from prorl.planning.probe import Probe, probe
+from prorl.planning.workload import Assumptions, Machine, StepPlan
 from prorl.recipe import load_run
 
 AMOUNTS = {1e12: "trillion", 1e9: "billion", 1e6: "million"}
@@ -28,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the derived numbers of every phase and of the run; a plan that does not fit is refused."""
     plan = load_run(arguments.recipe, arguments.overrides)
     size = measured(plan.model)
-    on_gpu = planning.is_for_gpu(plan.model, size)
-    assumed = _assumed(arguments, planning.H100 if on_gpu else planning.CPU_CORE)
+    on_gpu = workload.is_for_gpu(plan.model, size)
+    assumed = _assumed(arguments, workload.H100 if on_gpu else workload.CPU_CORE)
     memory = arguments.device_memory or (GPU_MEMORY if on_gpu else 0.0)
     if memory:
         refuse_too_large(plan, size, assumed.devices, memory)
@@ -53,7 +55,9 @@ def refuse_too_large(plan: Run, size: Size, devices: int, memory: float) -> None
         needed = footprint.footprint(config, size, devices)
         if needed.peak <= memory * GB:
             continue
-        half = "sampling" if sum(needed.sampling.values()) == needed.peak else "updating"
+        half = "updating and sampling" if needed.at_once else "updating"
+        if sum(needed.sampling.values()) == needed.peak:
+            half = "sampling"
         changes = fitting.enough(config, size, devices, memory * GB)
         advice = "no option and no number of devices is enough; use larger devices or a smaller model"
         if changes:
@@ -78,8 +82,8 @@ def _limits(assumed: Assumptions, memory: float, found: Probe | None) -> Iterato
 def measured(options: Model) -> Size:
     """The model's size, as computed where it is planned for and not where the plan is made."""
     size = models.measure(replace(options, device="cpu"))
-    if options.dtype == "auto" and planning.is_for_gpu(options, size):
-        return replace(size, itemsize=planning.BFLOAT16_BYTES)
+    if options.dtype == "auto" and workload.is_for_gpu(options, size):
+        return replace(size, itemsize=workload.BFLOAT16_BYTES)
     return size
 
 
@@ -121,8 +125,8 @@ def describe(plan: Run, size: Size, assumed: Assumptions) -> Iterator[str]:
         yield f"data        not found here: {', '.join(missing)}"
         yield "            docs/paper_recipe.md describes the files of the paper's recipes, docs/data.md the format"
     held_out = frozenset() if missing else held_out_texts(plan)
-    counts = planning.phase_steps(plan)
-    steps = [planning.plan_step(config, size, assumed) for config in plan.phases]
+    counts = workload.phase_steps(plan)
+    steps = [workload.plan_step(config, size, assumed) for config in plan.phases]
     for number, (config, step, count) in enumerate(zip(plan.phases, steps, counts, strict=True), 1):
         yield ""
         yield f"phase {number}     {config.name}, {count} steps at most"
@@ -192,12 +196,17 @@ def _shares(weights: Mapping[str, float]) -> str:
 def _memory(config: Config, size: Size, devices: int) -> Iterator[str]:
     parts = footprint.footprint(config, size, devices)
     unit, value = ("GB", GB) if parts.peak >= GB else ("MB", 1e6)
+    sides = split(config, devices)
     each = "" if devices == 1 else " a device"
+    if config.rollouts.process:
+        own = f"have {sides.samplers} of {devices} devices" if sides.apart else "share the learner's device"
+        yield f"  devices   the rollouts, in a process beside the learner, {own}"
     for half, uses in (("sampling", parts.sampling), ("updating", parts.updating)):
         texts = [f"{name} {number / value:.1f}" for name, number in uses.items() if number]
         label = "memory" if half == "sampling" else ""
-        yield f"  {label:<9} {half} {sum(uses.values()) / value:.1f} {unit}{each}: {', '.join(texts[:5])},"
-        yield f"            {', '.join(texts[5:])}"
+        first, *rest = [", ".join(part) for part in (texts[:5], texts[5:]) if part]
+        yield f"  {label:<9} {half} {sum(uses.values()) / value:.1f} {unit}{each}: {first}{',' if rest else ''}"
+        yield from (f"            {text}" for text in rest)
     recomputed = "recomputed" if config.learner.activation_checkpointing else "kept"
     yield (
         f"            (cache: {footprint.cache_rows(config)} rows of {footprint.longest_row(config)}; activations: "
@@ -221,9 +230,10 @@ def _triggers(config: Config, *, first: bool) -> str:
 
 def _time(step: StepPlan, count: int, assumed: Assumptions) -> Iterator[str]:
     sampling, updating = step.sampling_seconds, step.updating_seconds
+    sign = "beside" if step.at_once else "+"
     yield (
-        f"  time      {_duration(sampling)} sampling + {_duration(updating)} updating a step, "
-        f"{_duration((sampling + updating) * count)} the phase, on {_devices(assumed)}"
+        f"  time      {_duration(sampling)} sampling {sign} {_duration(updating)} updating a step, "
+        f"{_duration(step.seconds * count)} the phase, on {_devices(assumed)}"
     )
     yield f"  phase     {_totals([step], [count])}"
 
@@ -246,7 +256,7 @@ def _totals(steps: list[StepPlan], counts: list[int]) -> str:
 
 def _whole(steps: list[StepPlan], counts: list[int], assumed: Assumptions) -> Iterator[str]:
     pairs = list(zip(steps, counts, strict=True))
-    seconds = sum((step.sampling_seconds + step.updating_seconds) * count for step, count in pairs)
+    seconds = sum(step.seconds * count for step, count in pairs)
     most = sum(step.most_generated * count for step, count in pairs)
     hours = seconds * assumed.devices / 3600
     spent = f"{hours:,.{0 if hours >= 100 else 1}f} device-hours"

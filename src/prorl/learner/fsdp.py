@@ -4,7 +4,7 @@ A sharded parameter is a `DTensor` split along its first dimension: rank r holds
 the way between such a parameter and a whole tensor.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionP
 from torch.distributed.tensor import DTensor
 
 from prorl.distributed import rank, world
+from prorl.learner.computed import Computed
 
 
 def shard(module: nn.Module, *, device: torch.device, dtype: torch.dtype, on_host: bool = False) -> None:
@@ -75,20 +76,6 @@ def from_part(mine: Tensor, like: Tensor) -> Tensor:
     return DTensor.from_local(mine, like.device_mesh, like.placements, run_check=False, shape=shape, stride=stride)
 
 
-class Weights(Mapping[str, Tensor]):
-    """Parameters by name that are gathered when they are asked for: by every rank, in the same order."""
-
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
-        self._parameters = parameters
-
-    def __getitem__(self, name: str) -> Tensor:
-        return whole(self._parameters[name].detach())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._parameters
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
-
-    def __len__(self) -> int:
-        return len(self._parameters)
+def gathered(parameters: Mapping[str, Tensor]) -> Computed:
+    """Parameters by name, each gathered when it is asked for: by every rank, in the same order."""
+    return Computed(parameters, lambda name: whole(parameters[name].detach()))

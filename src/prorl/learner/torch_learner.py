@@ -20,7 +20,7 @@ from prorl.algorithm.loss import BEHAVIOUR_WEIGHTS, clip_masks, clipped_policy_l
 from prorl.config import Config
 from prorl.errors import UserError
 from prorl.learner.computed import shapes
-from prorl.learner.fsdp import Weights, held, own_part, reshard, sharded, whole
+from prorl.learner.fsdp import gathered, held, own_part, reshard, sharded, whole
 from prorl.learner.optimizers import OPTIMIZERS
 from prorl.learner.packing import ATTENTION, Pack, micro_batches, pack
 from prorl.learner.shares import rank_micro_batches
@@ -203,7 +203,7 @@ class TorchLearner:
 
     def weights(self) -> Mapping[str, Tensor]:
         policy = self._trained.policy()
-        return Weights(policy) if distributed.world() > 1 else policy
+        return gathered(policy) if distributed.world() > 1 else policy
 
     @torch.no_grad()
     def evaluate(self, rows: Sequence[Row], config: Config) -> list[Tensor]:

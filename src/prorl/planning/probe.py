@@ -13,9 +13,9 @@ import numpy as np
 from prorl import models
 from prorl.assembly import make_engine
 from prorl.config import Config, Optimizer
-from prorl.footprint import longest_row
 from prorl.learner.torch_learner import TorchLearner
-from prorl.planning import forward_flops, num_passes
+from prorl.planning.footprint import longest_row
+from prorl.planning.workload import forward_flops, num_passes
 from prorl.records import Batch, Request, Row, Sampling
 from prorl.seeds import stream_seed
 

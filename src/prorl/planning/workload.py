@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from prorl.config import Config, Model, Run
 from prorl.models import Size
+from prorl.planning.devices import split
 from prorl.pool import MAX_ROUND
 
 BFLOAT16_BYTES = 2
@@ -68,6 +69,14 @@ class StepPlan:
     most_trained: int
     sampling_seconds: float
     updating_seconds: float
+    at_once: bool = False
+    """Whether the next batch is sampled during an update."""
+
+    @property
+    def seconds(self) -> float:
+        """Of both halves together."""
+        halves = self.sampling_seconds, self.updating_seconds
+        return max(halves) if self.at_once else sum(halves)
 
 
 def is_for_gpu(options: Model, size: Size) -> bool:
@@ -97,13 +106,10 @@ def plan_step(config: Config, size: Size, assumed: Assumptions) -> StepPlan:
         most_generated = min(most_generated, filters.max_tokens + prompts * MAX_ROUND * group * limit)
     generated, trained = drawn * group * mean, prompts * group * mean
     operations = forward_flops(size, mean)
-    peak = assumed.machine.flops * assumed.devices
-    sampling_seconds = generated * operations / (peak * assumed.machine.sampling)
-    if assumed.tokens_per_second:
-        sampling_seconds = generated / (assumed.tokens_per_second * assumed.devices)
-    updating_seconds = trained * operations * num_passes(config) / (peak * assumed.machine.updating)
-    if assumed.trained_per_second:
-        updating_seconds = trained / (assumed.trained_per_second * assumed.devices)
+    sides, machine = split(config, assumed.devices), assumed.machine
+    sampled_per_second = assumed.tokens_per_second or machine.flops * machine.sampling / operations
+    passes = num_passes(config)
+    trained_per_second = assumed.trained_per_second or machine.flops * machine.updating / (operations * passes)
     return StepPlan(
         prompts=prompts,
         rollouts=prompts * group,
@@ -114,8 +120,9 @@ def plan_step(config: Config, size: Size, assumed: Assumptions) -> StepPlan:
         most_generated=most_generated,
         trained=trained,
         most_trained=prompts * group * limit,
-        sampling_seconds=sampling_seconds,
-        updating_seconds=updating_seconds,
+        sampling_seconds=generated / (sampled_per_second * sides.samplers),
+        updating_seconds=trained / (trained_per_second * sides.learners),
+        at_once=sides.apart and config.rollouts.max_staleness > 0,
     )
 
 

@@ -8,21 +8,21 @@ was trained on left it. With S = 0 this is the synchronous run.
 """
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from prorl import shared_weights
+from prorl.asynchronous import shared_weights
+from prorl.asynchronous.rollout_process import Order, RolloutProcess, Say
 from prorl.config import Config, Train
 from prorl.pool import Filled
 from prorl.records import Report
-from prorl.rollout_process import Order, RolloutProcess, Say
 
 
 class Batches(Protocol):
@@ -185,20 +185,19 @@ class PhaseBeside:
 
     def close(self) -> None:
         self.process.close()
-        while self.slots:
-            os.close(self.slots.pop())
+        shared_weights.close_slots(self.slots)
 
 
 def open_beside(order: Order, phase_end: float, folder: Path, sampling: Say) -> PhaseBeside:
     """Start a rollout process for a phase, on each rank; UserError as where the phase is opened in this process."""
     config = order.run.phases[order.phase]
-    slots = [shared_weights.open_slot() for _ in range(max(config.rollouts.max_staleness, 1))]
-    process = RolloutProcess(order, slots, folder)
-    try:
+    with ExitStack() as undo:
+        slots = [shared_weights.open_slot() for _ in range(max(config.rollouts.max_staleness, 1))]
+        undo.callback(shared_weights.close_slots, slots)
+        process = RolloutProcess(order, slots, folder)
+        undo.callback(process.close)
         state = process.open(sampling)
-    except BaseException:
-        process.close()
-        raise
+        undo.pop_all()
     engine = RemoteEngine(process, slots)
     pool = AheadPool(process, engine, state, config, phase_end, sampling)
     return PhaseBeside(config, engine, pool, process, slots)

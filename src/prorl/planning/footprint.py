@@ -1,4 +1,4 @@
-"""Bytes that a rank's device holds while it samples and while it updates, from a recipe and a model's size.
+"""Bytes that a device holds while it samples and while it updates, from a recipe and a model's size.
 
 Arithmetic only; `benchmarks/plan_memory.py` holds it against what an allocator counts. With several ranks FSDP2 shards
 weights, gradients, moments and reference evenly; engine, activations and what a layer gathers are every rank's own.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from prorl.config import Config
 from prorl.models import Size
+from prorl.planning.devices import split
 
 MASTER_BYTES = 4
 MOMENT_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256)}
@@ -23,32 +24,44 @@ class Footprint:
 
     sampling: Mapping[str, float]
     updating: Mapping[str, float]
+    at_once: bool = False
+    """Whether one device holds both halves, of a learner and of a rollout process that share it."""
 
     @property
     def peak(self) -> float:
-        """Of the half that needs more."""
-        return max(sum(self.sampling.values()), sum(self.updating.values()))
+        """On the device that holds more, or in the half in which it does."""
+        halves = sum(self.sampling.values()), sum(self.updating.values())
+        return sum(halves) if self.at_once else max(halves)
 
 
-def footprint(config: Config, size: Size, ranks: int = 1) -> Footprint:
-    """What each of `ranks` devices holds."""
-    resident = {
+def footprint(config: Config, size: Size, devices: int = 1) -> Footprint:
+    """What each of the devices holds; or a device of each side, where a rollout process has some of its own."""
+    sides = split(config, devices)
+    ranks = sides.learners
+    learner = {
         "policy": size.parameters * MASTER_BYTES / ranks,
         "optimizer": size.trained * MOMENT_BYTES[config.optimizer.name] / ranks,
         "reference": size.trained * MASTER_BYTES / ranks,
+    }
+    engine = {
         "engine": size.parameters * size.itemsize / config.rollouts.tensor_parallel_size,
         "cache": cache_tokens(config) * size.cache_bytes / config.rollouts.tensor_parallel_size,
     }
-    sampling = {**resident, "prefill": _prefill(config, size)}
-    updating = {**resident, "gradients": size.trained * MASTER_BYTES / ranks, **_working(config, size, ranks)}
+    beside = config.rollouts.process
+    sampling = {**({} if beside else learner), **engine, "prefill": _prefill(config, size)}
+    updating = {**learner, **({} if beside else engine), "gradients": size.trained * MASTER_BYTES / ranks}
+    updating |= _working(config, size, ranks)
     if config.learner.reference_on_host and size.trained == size.parameters:
-        sampling["reference"] = 0.0
+        sampling |= {"reference": 0.0}
         # One process brings all of it over for the update; sharded layers come one by one.
         updating["reference"] = 0.0 if ranks > 1 or not config.loss.kl_coefficient else updating["reference"]
     if config.rollouts.gpu_memory_utilization:
         updating["cache"] = 0.0
-    rounded = ({name: value * ROUNDED_UP for name, value in part.items() if value} for part in (sampling, updating))
-    return Footprint(*rounded)
+    return Footprint(_rounded_up(sampling), _rounded_up(updating), at_once=beside and not sides.apart)
+
+
+def _rounded_up(part: Mapping[str, float]) -> dict[str, float]:
+    return {name: value * ROUNDED_UP for name, value in part.items() if value}
 
 
 def _working(config: Config, size: Size, ranks: int) -> dict[str, float]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prorl.config import Config
-from prorl.footprint import footprint, longest_row
 from prorl.models import Size
+from prorl.planning.footprint import footprint, longest_row
 
 MOST_RANKS = 1024
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from prorl import planning
 from prorl.cli import main
 from prorl.commands.plan import measured
 from prorl.config import Config, Filter, Loss, Model, Optimizer, Phase, Rollouts, Run, Train
 from prorl.models import Size
-from prorl.planning import CPU_CORE, H100, Assumptions
+from prorl.planning import workload
+from prorl.planning.workload import CPU_CORE, H100, Assumptions
 from prorl.recipe import load_run
 
 PAPER = Assumptions(machine=H100, devices=32)
@@ -28,7 +28,7 @@ def size(phase_1: Config) -> Size:
 
 def test_prompts_rollouts_and_tokens_of_a_step(phase_1: Config, size: Size) -> None:
     """256 * 1.1 / 0.5 = 563.2 prompts for 256 that teach; a response is half of 8,192."""
-    step = planning.plan_step(phase_1, size, PAPER)
+    step = workload.plan_step(phase_1, size, PAPER)
     assert (step.prompts, step.rollouts, step.updates) == (256, 4096, 4)
     assert (step.drawn, step.most_drawn) == (564, 10 * 4 * 256)
     assert step.generated == 564 * 16 * 4096 == 36_962_304
@@ -42,17 +42,30 @@ def test_seconds_of_a_step(phase_1: Config, size: Size) -> None:
 
     2 * 1,543,714,304 + 4 * 28 * 1536 * 2048 = 3,439,750,144 operations a token and pass.
     """
-    assert planning.forward_flops(size, 4096) == 3_439_750_144
+    assert workload.forward_flops(size, 4096) == 3_439_750_144
     # Forward and backward 3, recomputed 1, reference 1, the old policy for three mini-batches of four.
-    assert planning.num_passes(phase_1) == 5.75
-    step = planning.plan_step(phase_1, size, PAPER)
+    assert workload.num_passes(phase_1) == 5.75
+    step = workload.plan_step(phase_1, size, PAPER)
     assert step.sampling_seconds == pytest.approx(36_962_304 * 3_439_750_144 / (32 * 989e12 * 0.018))
     assert step.updating_seconds == pytest.approx(16_777_216 * 5.75 * 3_439_750_144 / (32 * 989e12 * 0.08))
-    one = planning.plan_step(phase_1, size, Assumptions(machine=H100))
+    one = workload.plan_step(phase_1, size, Assumptions(machine=H100))
     assert one.sampling_seconds == pytest.approx(32 * step.sampling_seconds)
-    told = planning.plan_step(phase_1, size, Assumptions(machine=H100, devices=2, tokens_per_second=5000.0))
+    told = workload.plan_step(phase_1, size, Assumptions(machine=H100, devices=2, tokens_per_second=5000.0))
     assert told.sampling_seconds == pytest.approx(36_962_304 / 10_000)
     assert told.updating_seconds == pytest.approx(one.updating_seconds / 2)
+
+
+def test_a_rollout_process_samples_during_the_update_where_it_has_devices(phase_1: Config, size: Size) -> None:
+    told = Assumptions(machine=H100, devices=5, tokens_per_second=1000.0, trained_per_second=2000.0)
+    beside = replace(phase_1, rollouts=replace(phase_1.rollouts, process=True, max_staleness=1))
+    step = workload.plan_step(beside, size, told)  # two learn, two sample, one is left
+    assert step.sampling_seconds == pytest.approx(36_962_304 / 2000)
+    assert step.updating_seconds == pytest.approx(16_777_216 / 4000)
+    assert step.seconds == step.sampling_seconds
+    exact = replace(beside, rollouts=replace(beside.rollouts, max_staleness=0))
+    assert workload.plan_step(exact, size, told).seconds == step.sampling_seconds + step.updating_seconds
+    shared = workload.plan_step(beside, size, replace(told, devices=1))
+    assert shared.seconds == pytest.approx(36_962_304 / 1000 + 16_777_216 / 2000)
 
 
 def test_what_bounds_a_step() -> None:
@@ -60,27 +73,27 @@ def test_what_bounds_a_step() -> None:
     config = Config(rollouts=rollouts, filter=Filter(max_rounds=2, oversampling=1.0), loss=Loss(kl_coefficient=0.0))
     size = measured(Model())
     told = Assumptions(machine=CPU_CORE, acceptance=0.25, response_tokens=30.0)
-    step = planning.plan_step(config, size, told)
+    step = workload.plan_step(config, size, told)
     assert (step.drawn, step.most_drawn, step.generated, step.most_generated) == (40, 80, 40 * 2 * 30, 80 * 2 * 100)
     # Two rounds of forty are the most, however few teach; and no response is longer than its limit.
-    bound = planning.plan_step(config, size, replace(told, acceptance=0.01, response_tokens=1000.0))
+    bound = workload.plan_step(config, size, replace(told, acceptance=0.01, response_tokens=1000.0))
     assert (bound.drawn, bound.generated) == (80, 80 * 2 * 100)
     # A token bound is looked at between rounds: 500, and one more round of 40 * 2 * 100.
     tokens = replace(config, filter=replace(config.filter, max_tokens=500))
-    assert planning.plan_step(tokens, size, told).most_generated == 500 + 8000
-    off = planning.plan_step(replace(config, filter=Filter(enabled=False)), size, told)
+    assert workload.plan_step(tokens, size, told).most_generated == 500 + 8000
+    off = workload.plan_step(replace(config, filter=Filter(enabled=False)), size, told)
     assert (off.drawn, off.most_drawn, off.generated) == (10, 10, 10 * 2 * 30)
-    assert planning.num_passes(config) == 3.0
-    assert planning.num_updates(replace(config, optimizer=Optimizer(minibatch_prompts=4))) == 3
+    assert workload.num_passes(config) == 3.0
+    assert workload.num_updates(replace(config, optimizer=Optimizer(minibatch_prompts=4))) == 3
 
 
 def test_steps_of_the_phases_stay_within_the_run() -> None:
     def phases(*steps: int) -> tuple[Config, ...]:
         return tuple(Config(phase=Phase(steps=number), train=Train(steps=10)) for number in steps)
 
-    assert planning.phase_steps(Run(name="", phases=phases(3, 4, 0))) == [3, 4, 3]
-    assert planning.phase_steps(Run(name="", phases=phases(3, 9, 4))) == [3, 7, 0]
-    assert planning.phase_steps(Run(name="", phases=phases(0))) == [10]
+    assert workload.phase_steps(Run(name="", phases=phases(3, 4, 0))) == [3, 4, 3]
+    assert workload.phase_steps(Run(name="", phases=phases(3, 9, 4))) == [3, 7, 0]
+    assert workload.phase_steps(Run(name="", phases=phases(0))) == [10]
 
 
 def test_what_is_planned_for_does_not_depend_on_where() -> None:
@@ -90,8 +103,8 @@ def test_what_is_planned_for_does_not_depend_on_where() -> None:
     assert measured(Model(path=paper, dtype="float32")).itemsize == 4
     assert measured(Model(path=paper, device="cpu")).itemsize == measured(Model()).itemsize == 4
     assert measured(Model(device="cuda")).itemsize == 2
-    assert planning.is_for_gpu(Model(), measured(Model(path=paper)))
-    assert not planning.is_for_gpu(Model(), measured(Model()))
+    assert workload.is_for_gpu(Model(), measured(Model(path=paper)))
+    assert not workload.is_for_gpu(Model(), measured(Model()))
 
 
 def test_a_plan_says_what_it_assumes_and_takes_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:

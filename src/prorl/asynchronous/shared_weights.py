@@ -8,13 +8,15 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from prorl.learner.computed import Computed
 
 _ALIGNED = 64
 """Bytes: each tensor begins at a multiple of it."""
@@ -29,6 +31,14 @@ class Place:
     offset: int
     """In bytes."""
 
+    @property
+    def type(self) -> torch.dtype:
+        found: torch.dtype = getattr(torch, self.dtype)
+        return found
+
+    def empty(self, device: str) -> Tensor:
+        return torch.empty(self.shape, dtype=self.type, device=device)
+
 
 def open_slot() -> int:
     """A file descriptor of memory that a process started with it shares."""
@@ -36,6 +46,12 @@ def open_slot() -> int:
         return os.memfd_create("prorl-weights")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def close_slots(slots: list[int]) -> None:
+    """Give the memory back; the list is empty then, and nothing is closed twice."""
+    while slots:
+        os.close(slots.pop())
 
 
 def write(slot: int, weights: Mapping[str, Tensor]) -> dict[str, Place]:
@@ -54,27 +70,16 @@ def write(slot: int, weights: Mapping[str, Tensor]) -> dict[str, Place]:
     return places
 
 
-class SlotWeights(Mapping[str, Tensor]):
+def read(slot: int, places: Mapping[str, Place]) -> Computed:
     """What `write` put into a slot: each tensor is copied out when it is asked for, for the slot is used again."""
+    memory = mmap.mmap(slot, 0) if places else None
 
-    def __init__(self, slot: int, places: Mapping[str, Place]) -> None:
-        self._places = places
-        self._memory = mmap.mmap(slot, 0) if places else None
-
-    def __getitem__(self, name: str) -> Tensor:
-        place = self._places[name]
-        dtype: torch.dtype = getattr(torch, place.dtype)
+    def copied(name: str) -> Tensor:
+        place = places[name]
         count = prod(place.shape)
-        if self._memory is None or not count:
-            return torch.empty(place.shape, dtype=dtype)
-        flat = torch.frombuffer(self._memory, dtype=dtype, count=count, offset=place.offset)
+        if memory is None or not count:
+            return place.empty("cpu")
+        flat = torch.frombuffer(memory, dtype=place.type, count=count, offset=place.offset)
         return flat.reshape(place.shape).clone()
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
+    return Computed({name: place.empty("meta") for name, place in places.items()}, copied)
