@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import gc
 import os
 import pickle
 import resource
@@ -175,6 +176,7 @@ def test_workers_are_recycled_and_nothing_is_left_open(monkeypatch: pytest.Monke
     # The worker's constant travels with the import path, not with this process: five thousand answers, in 100 tickets.
     item = (Prompt(id="p", domain="sample", task="t", content="x"), ["x"] * 64)
     with open_pool("quick") as pool:
+        gc.collect()  # what earlier tests left to it is not this test's
         before = len(os.listdir("/proc/self/fd"))
         (count, rest) = divmod(worker.RECYCLE_ANSWERS, 64)
         results = pool.verify([item] * (3 * (count + (rest > 0))))
@@ -182,17 +184,18 @@ def test_workers_are_recycled_and_nothing_is_left_open(monkeypatch: pytest.Monke
         assert len(set(pids)) == 3
         # 5,000 answers are 79 messages of 64; the message that reaches the number is finished.
         assert pids.count(pids[0]) == 79 * 64 == 5056
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
         assert pool.outcomes == {"correct": 3 * 5056}
 
 
 def test_a_hundred_killed_workers_leave_no_process_and_no_pipe(prompt: Prompt) -> None:
     with open_pool(workers=2) as pool:
         pool.verify([(prompt, ["5"])] * 4)
+        gc.collect()
         before = len(os.listdir("/proc/self/fd"))
         scores = [score for scores in pool.verify([(prompt, ["die"])] * 100) for score in scores]
         assert [score.outcome for score in scores] == ["error"] * 100
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
         children = Path(f"/proc/{pool._server.pid}/task/{pool._server.pid}/children").read_text().split()
         assert sorted(map(int, children)) == sorted(worker.process.pid for worker in pool._workers)
 

@@ -1,5 +1,6 @@
 """Sandboxes leave nothing behind, die with their worker, and work for users who are not root."""
 
+import gc
 import json
 import os
 import signal
@@ -89,11 +90,13 @@ def test_many_runs_leave_nothing(backend: str) -> None:
     sandbox.run("print(1)", tests, Limits())
     folder = Path(tempfile.gettempdir())
     user = private_user(0) or os.getuid()
+    gc.collect()  # what earlier tests left to it is not this test's
     before = len(os.listdir("/proc/self/fd")), descendants(os.getpid())
     for number in range(200 if backend == "landlock" else 60):
         source = "import time; time.sleep(9)" if number % 50 == 49 else "print(1)"
         sandbox.run(source, tests, Limits(total_seconds=0.1 if number % 50 == 49 else 20.0))
-    assert (len(os.listdir("/proc/self/fd")), descendants(os.getpid())) == before
+    assert len(os.listdir("/proc/self/fd")) <= before[0]
+    assert descendants(os.getpid()) == before[1]
     assert not [path for path in folder.glob(f"{PREFIX}*") if path.stat().st_uid == user and is_root()]
 
 
