@@ -1,8 +1,8 @@
 """The verifier pool judges equal answers once; killed servers, recycled workers and full queues lose nothing."""
 
 import dataclasses
-import hashlib
 import gc
+import hashlib
 import os
 import pickle
 import resource
