@@ -94,7 +94,9 @@ class VLLMEngine:
                     dtype=str(dtype).removeprefix("torch."),
                     max_model_len=max_length + 1,
                     max_num_seqs=self._rows,
-                    max_num_batched_tokens=max(_BATCHED_TOKENS[device.type], self._rows),
+                    max_num_batched_tokens=max(_BATCHED_TOKENS[device.type], self._rows, max_length + 1),
+                    # A prompt cut in two makes vLLM turn the request's generator back, which a CPU's cannot.
+                    enable_chunked_prefill=not on_cpu,
                     block_size=_BLOCK if on_cpu else None,
                     kv_cache_memory_bytes=None
                     if self._sleeps
