@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     settings = {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_TMPDIR": str(folder)}
     start = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=3", "--object-store-memory=100000000"]
     start += [f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
-    start += ["--ray-client-server-port=0", f"--temp-dir={folder}"]
+    start += [f"--ray-client-server-port={free_port()}", f"--temp-dir={folder}"]
     with (folder / "ray.log").open("w") as log:
         head = subprocess.Popen(start, stdout=log, stderr=log, env=settings, start_new_session=True)
         deadline = time.monotonic() + 300
@@ -51,10 +51,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 def launched(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen:
     command = [str(BIN / "prorl"), "train", *arguments]
-    output = (folder / "output").open("w")
-    return subprocess.Popen(
-        command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment, preexec_fn=usual_signals
-    )
+    with (folder / "output").open("w") as output:
+        return subprocess.Popen(
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment, preexec_fn=usual_signals
+        )
 
 
 def finished(folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
