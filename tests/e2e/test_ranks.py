@@ -60,6 +60,12 @@ def test_two_ranks_are_one_on_recorded_rollouts(one, two):
         assert max(float((mine[key] - other[key]).abs().max()) for key in mine) < 1e-5
 
 
+@pytest.mark.thorough
+def test_two_ranks_that_recompute_their_activations_are_one(folder, one):
+    recomputed = recorded(2, "replay", folder, "recomputed", "--set", "learner.activation_checkpointing=true")
+    assert_alike(recomputed, one, STEPS)
+
+
 @pytest.mark.parametrize("num_ranks", [1, 3])
 def test_a_checkpoint_of_two_ranks_goes_on_with_another_number(folder, one, half, num_ranks):
     out = f"resumed-{num_ranks}"
