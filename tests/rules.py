@@ -26,7 +26,7 @@ LAYERS = tuple(
         "judging tensor_files checkpoint_format",
         "pool checkpoint schedule",
         "evaluation report datasets asynchronous",
-        "assembly frames",
+        "assembly frames alike",
         "laboratory rollout_program planning",
         "novelty_findings",
         "findings",

@@ -18,7 +18,7 @@ from typing import Literal, Self
 import torch
 from transformers import PretrainedConfig
 
-from prorl import models, schedule
+from prorl import distributed, models, schedule
 from prorl.asynchronous.ahead import Batches, Phase, open_beside
 from prorl.asynchronous.rollout_process import Order
 from prorl.checkpoint import Checkpoints, Snapshot
@@ -328,8 +328,8 @@ class Parts:
         self.loaded.tokenizer.save_pretrained(folder)
 
 
-def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: Callable[[str], None]) -> Parts:
-    """Load the model and build the parts of the first phase; `sampling` is told of rollouts and may abandon them."""
+def _ready(run: Run) -> tuple[LoadedModel, frozenset[str]]:
+    """The model, and what is held out: all that this rank's machine may lack is looked for, and nothing shared yet."""
     if missing := missing_files(run):  # before the model, which may be a long download
         name, section = next(iter(missing.items()))
         raise no_such_file(section, name, len(missing))
@@ -339,14 +339,19 @@ def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: 
         models.load_adapters(run.model)
     if run.model.threads:
         torch.set_num_threads(run.model.threads)
-    loaded = models.load(run.model)
-    config = run.phases[0]
-    learner = TorchLearner(loaded, config, progress)
-    checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
-    held_out = held_out_texts(run)
+    loaded, held_out = models.load(run.model), held_out_texts(run)
     for later in run.phases[1:]:
         for verifiers in open_data(loaded, later, run.train.seed, held_out)[-1]:
             verifiers.close()  # what is wrong is said now, not after days
+    return loaded, held_out
+
+
+def open_run(run: Run, folder: Path, sampling: Callable[[str], None], progress: Callable[[str], None]) -> Parts:
+    """Load the model and build the parts of the first phase; `sampling` is told of rollouts and may abandon them."""
+    loaded, held_out = distributed.each(lambda: _ready(run))  # the ranks build the rest together
+    config = run.phases[0]
+    learner = TorchLearner(loaded, config, progress)
+    checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
 
     def opening(config: Config, begun: int) -> Phase:
         if not config.rollouts.process:

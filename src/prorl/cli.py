@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        return _fail(error, WRONG_INPUT) if os.environ.get("RANK", "0") == "0" else WRONG_INPUT  # one rank says it
+        return _fail(error, WRONG_INPUT)
     except RunFailed as error:
         return _fail(error, FAILED)
     except KeyboardInterrupt:

@@ -20,6 +20,9 @@ T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
 """How long a rank waits for the others: the longest that one rank's rollouts may end after another's."""
 
+_GLOO = "gloo/transport/"
+"""In its errors, which have no type of their own: the place in its source."""
+
 
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
@@ -39,14 +42,13 @@ def is_first() -> bool:
 def ranks() -> Iterator[None]:
     """Join the ranks that a launcher (torchrun, Ray Train) started, and leave them at the end; alone where none did.
 
-    UserError where the launcher's environment is not complete or no rank is found at its address.
+    UserError where the launcher's environment is not complete or no rank is found at its address; RankFailed where a
+    rank is lost in the block, in a collective of this module or of the learner.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1 or dist.is_initialized():
-        yield
+    if dist.is_initialized() or _launched_ranks() <= 1:
+        with _lost_ranks():
+            yield
         return
-    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
-    if missing:
-        raise UserError(f"WORLD_SIZE = {os.environ['WORLD_SIZE']}, but {missing[0]} is not set; start with torchrun")
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
@@ -57,10 +59,24 @@ def ranks() -> Iterator[None]:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise UserError(f"cannot join the other ranks at {where}: {_short(error)}") from None
     try:
-        yield
+        with _lost_ranks():
+            yield
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _launched_ranks() -> int:
+    """How many ranks the launcher's environment tells of; UserError where it is not whole."""
+    numbers = [name for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT") if name in os.environ]
+    for name in numbers if "WORLD_SIZE" in os.environ else ():
+        if not os.environ[name].isdecimal():
+            raise UserError(f"{name} = {os.environ[name]!r}: must be a number; start with torchrun, or unset WORLD_SIZE")
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if count > 1 and missing:
+        raise UserError(f"WORLD_SIZE = {count}, but {missing[0]} is not set; start with torchrun")
+    return count
 
 
 def gather(value: T) -> list[T]:
@@ -145,8 +161,8 @@ def drop() -> None:
 
 def refuse_differences(what: str, text: str) -> None:
     """UserError on every rank when their texts differ: names the first line that does."""
-    for other, found in enumerate(gather(text)):
-        mine = from_first(text)
+    mine, *others = gather(text)
+    for other, found in enumerate(others, start=1):
         if found == mine:
             continue
         pairs = zip(mine.splitlines(), found.splitlines(), strict=False)
@@ -165,7 +181,22 @@ def _peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankFailed(f"rank {rank()} has lost another rank ({_short(error)}); go on with --resume") from error
+        raise _lost(error) from error
+
+
+@contextmanager
+def _lost_ranks() -> Iterator[None]:
+    """What the collectives of FSDP raise when a rank is gone; any other error passes."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world() == 1 or not (isinstance(error, dist.DistError) or _GLOO in str(error)):
+            raise
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> RankFailed:
+    return RankFailed(f"rank {rank()} has lost another rank ({_short(error)}); go on with --resume")
 
 
 def _short(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import torch
 
 from prorl import distributed, schedule
+from prorl.alike import refuse_unlike
 from prorl.assembly import Parts, host_bytes, open_run
 from prorl.boundary_run import is_measured, write_boundary
 from prorl.checkpoint import Checkpoints
@@ -236,6 +237,7 @@ def open_session(
     check(run)
     load_wandb(run.train.wandb)  # refused before anything is built
     distributed.refuse_differences("recipe", to_toml(without_placement(run)))
+    refuse_unlike(run)
     checkpoints = Checkpoints(folder / "checkpoints", keep=run.train.keep_checkpoints)
     with ExitStack() as stack:
         begun = resume and distributed.from_first(folder.is_dir())

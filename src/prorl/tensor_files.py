@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from prorl.distributed import each, is_first, rank, world
+from prorl.distributed import each, on_first, rank, world
 from prorl.learner.computed import shapes
 from prorl.learner.fsdp import whole
 
@@ -29,12 +29,11 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         if writer[name] == rank():
             mine[name] = value.cpu().contiguous()
     each(lambda: save_file(mine, _parts(path)[rank()], metadata={"format": "pt"}))
-    if world() > 1 and is_first():
+    if world() > 1:
         index = {name: _parts(path)[at].name for name, at in writer.items()}
         size = sum(tensor.numel() * tensor.element_size() for tensor in shapes(tensors).values())
-        path.with_name(path.name + INDEX).write_text(
-            json.dumps({"metadata": {"total_size": size}, "weight_map": index}, indent=1)
-        )
+        text = json.dumps({"metadata": {"total_size": size}, "weight_map": index}, indent=1)
+        on_first(lambda: path.with_name(path.name + INDEX).write_text(text))
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:

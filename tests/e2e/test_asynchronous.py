@@ -136,3 +136,18 @@ def test_two_ranks_have_two_rollout_processes_and_one_run(stale, tmp_path):
     assert resets[0] == resets[1]
     expected = reproducible(folder)[0]
     assert reproducible(tmp_path / "run")[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_what_one_rank_lacks_ends_all_in_one_line(tmp_path):
+    script = tmp_path / "one_lacks.py"
+    script.write_text(
+        "import os, sys\nfrom prorl import models\nfrom prorl.cli import main\nfrom prorl.errors import UserError\n"
+        "def missing(options):\n    raise UserError('model.path = a: no such folder')\n"
+        "if os.environ['RANK'] == '1':\n    models.load = missing\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = launch(2, script, "train", write_recipe(tmp_path, ONE_STALE), "--out", tmp_path / "run")
+    assert [line for line in done.stderr.splitlines() if line.startswith("prorl: ")] == [
+        "prorl: model.path = a: no such folder"
+    ]
+    assert not (tmp_path / "run").exists()

@@ -31,6 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     folder = tmp_path_factory.mktemp("ray", numbered=True)
     address = f"127.0.0.1:{free_port()}"
     settings = {**ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_TMPDIR": str(folder)}
+    settings["RAY_AUTH_MODE"] = "disabled"  # unset, it depends on whether the user ever had a token
     start = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=3", "--object-store-memory=100000000"]
     start += [f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
     start += [f"--ray-client-server-port={free_port()}", f"--temp-dir={folder}"]
@@ -41,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             assert head.poll() is None, (folder / "ray.log").read_text()
             assert time.monotonic() < deadline, (folder / "ray.log").read_text()
             time.sleep(0.5)
-        yield {**ENVIRONMENT, "RAY_ADDRESS": address}
+        yield {**ENVIRONMENT, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
         head.send_signal(signal.SIGTERM)
         try:
             head.wait(60)
@@ -79,10 +80,11 @@ def workers(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def when_step(folder: Path, step: int) -> None:
+def when_step(run: subprocess.Popen, folder: Path, step: int) -> None:
     """Wait until the run has written a step."""
     deadline = time.monotonic() + CLOCK
     while not ((folder / "metrics.jsonl").exists() and len(records(folder)) >= step):
+        assert run.poll() is None, (folder.parent / "output").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -102,7 +104,7 @@ def test_a_killed_rank_changes_nothing(cluster: dict[str, str], tmp_path: Path) 
     subprocess.run(plain, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, timeout=CLOCK)
 
     run = launched(tmp_path, cluster, "tiny.toml", "--out", "cluster", "--cluster", "ray")
-    when_step(tmp_path / "cluster", 5)
+    when_step(run, tmp_path / "cluster", 5)
     os.kill(workers(tmp_path)[-1], signal.SIGKILL)
     assert run.wait(CLOCK) == 0, (tmp_path / "output").read_text()
 
@@ -126,7 +128,7 @@ def test_a_killed_rank_changes_nothing(cluster: dict[str, str], tmp_path: Path) 
 def test_ctrl_c_saves_and_any_launcher_goes_on(cluster: dict[str, str], tmp_path: Path) -> None:
     write_recipe(tmp_path, RECIPE)
     run = launched(tmp_path, cluster, "tiny.toml", "--out", "a", "--cluster", "ray", "--set", "train.steps=2000")
-    when_step(tmp_path / "a", 3)
+    when_step(run, tmp_path / "a", 3)
     run.send_signal(signal.SIGINT)
     assert run.wait(CLOCK) == 130, (tmp_path / "output").read_text()
     text = (tmp_path / "output").read_text()

@@ -119,13 +119,22 @@ def _connected(address: str) -> Iterator[bool]:
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001  (Ray raises plain ones)
-        raise UserError(f"--cluster: cannot connect to Ray at {named or 'this machine'}: {_short(error)}") from None
+        where = named or "this machine"
+        raise UserError(f"--cluster: cannot connect to Ray at {where}: {_short(error)}{_token_advice()}") from None
     try:
         # Ray prints a page about each dead worker; the mailbox has a line.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             yield is_own
     finally:
         ray.shutdown()
+
+
+def _token_advice() -> str:
+    """What to try where a cluster may ask for the token that this user has, which Ray sends nowhere by itself."""
+    token = Path.home() / ".ray" / "auth_token"
+    if "RAY_AUTH_MODE" in os.environ or not token.exists():
+        return ""
+    return "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
 
 
 def _refuse_unreachable(address: str) -> None:

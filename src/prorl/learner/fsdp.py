@@ -13,7 +13,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionP
 from torch.distributed.tensor import DTensor
 
 from prorl.distributed import rank, world
-from prorl.learner.computed import Computed
+from prorl.learner.computed import Computed, shapes
 
 
 def shard(module: nn.Module, *, device: torch.device, dtype: torch.dtype, on_host: bool = False) -> None:
@@ -78,4 +78,4 @@ def from_part(mine: Tensor, like: Tensor) -> Tensor:
 
 def gathered(parameters: Mapping[str, Tensor]) -> Computed:
     """Parameters by name, each gathered when it is asked for: by every rank, in the same order."""
-    return Computed(parameters, lambda name: whole(parameters[name].detach()))
+    return Computed(shapes(parameters), lambda name: whole(parameters[name].detach()))

@@ -1,4 +1,4 @@
-"""Stage 6, the seam: what a learner is. `torch_learner.py` implements it on one device."""
+"""Stage 6, the seam: what a learner is. `torch_learner.py` implements it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable

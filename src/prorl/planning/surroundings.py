@@ -107,7 +107,7 @@ def launcher(environment: Mapping[str, str] = os.environ) -> str:
     lacking = [key for key in needed if key not in environment]
     if rank and lacking:
         texts.append(f"{', '.join(lacking)} missing: start with torchrun, or unset RANK")
-    if int(environment.get("SLURM_NTASKS") or 1) > 1 and not rank:
+    if environment.get("SLURM_NTASKS", "1") not in ("", "0", "1") and not rank:
         texts.append("Slurm's tasks are no ranks by themselves: srun torchrun, one task a node (docs/scaling.md)")
     return "; ".join(texts) or "one process: no variables of torchrun, Slurm or Ray"
 
