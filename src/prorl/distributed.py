@@ -68,11 +68,13 @@ def ranks() -> Iterator[None]:
 
 def _launched_ranks() -> int:
     """How many ranks the launcher's environment tells of; UserError where it is not whole."""
-    numbers = [name for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT") if name in os.environ]
-    for name in numbers if "WORLD_SIZE" in os.environ else ():
-        if not os.environ[name].isdecimal():
-            raise UserError(f"{name} = {os.environ[name]!r}: must be a number; start with torchrun, or unset WORLD_SIZE")
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if "WORLD_SIZE" not in os.environ:
+        return 1
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT"):
+        value = os.environ.get(name, "0")
+        if not value.isdecimal():
+            raise UserError(f"{name} = {value!r}: must be a number; start with torchrun, or unset WORLD_SIZE")
+    count = int(os.environ["WORLD_SIZE"])
     missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if count > 1 and missing:
         raise UserError(f"WORLD_SIZE = {count}, but {missing[0]} is not set; start with torchrun")

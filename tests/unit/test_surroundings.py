@@ -41,6 +41,7 @@ def test_who_starts_ranks() -> None:
     assert launcher(whole) == "torchrun (RANK=1, WORLD_SIZE=2, LOCAL_RANK=1, MASTER_ADDR=a, MASTER_PORT=1)"
     assert "MASTER_ADDR, MASTER_PORT missing" in launcher({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"})
     assert "srun torchrun" in launcher({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "16"})
+    assert "srun torchrun" in launcher({"SLURM_NTASKS": "4(x2)"})
 
 
 def test_missing_libraries_are_named_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
