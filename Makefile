@@ -78,7 +78,7 @@ ray-venv: .venv-ray/.complete
 	@touch $@
 
 ray-test: ray-venv
-	.venv-ray/bin/python -m pytest -q -n 0 --timeout=1800 tests/with_ray $(ARGS)
+	.venv-ray/bin/python -m pytest -q -n 0 --timeout=1800 tests/with_ray tests/unit/launch $(ARGS)
 
 quickstart: venv
 	@n=1; while [ -e runs/quickstart-$$n ]; do n=$$((n + 1)); done; \

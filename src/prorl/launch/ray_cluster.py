@@ -23,7 +23,7 @@ from prorl.environment import SETTINGS
 from prorl.errors import RunFailed, UserError
 from prorl.interrupt import Interrupts
 from prorl.launch.placement import Node, Placement, described, holding, node, placement, refuse_other
-from prorl.launch.ray_mailbox import LOGS, Ending, Job, Losses, Mailbox, reason
+from prorl.launch.ray_mailbox import LOGS, Ending, Job, Losses, Mailbox, reason, who_is_lost
 from prorl.launch.ray_worker import run_rank
 
 T = TypeVar("T")
@@ -87,8 +87,7 @@ def _outcome(ending: Ending | None, failure: BaseException | None, folder: Path,
 
 def _last_reason(failure: BaseException) -> str:
     if isinstance(failure, ray.train.WorkerGroupError):
-        rank, error = min(failure.worker_failures.items())
-        return f"rank {rank} is lost ({reason(error)})"
+        return who_is_lost(failure.worker_failures)
     return f"Ray: {reason(failure)}"
 
 

@@ -1,5 +1,6 @@
 """What travels between the command, Ray Train and the ranks. Imports no torch: an actor of it stays small."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,15 @@ class Losses(UserCallback):
         self._mailbox = mailbox
 
     def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
-        rank, error = min(worker_exceptions.items(), key=lambda item: (_is_consequence(item[1]), item[0]))
-        self._mailbox.lost.remote(f"rank {rank} is lost ({reason(error)})")
+        self._mailbox.lost.remote(who_is_lost(worker_exceptions))
+
+
+def who_is_lost(errors: Mapping[int, Exception]) -> str:
+    """The rank that failed first, as far as the ranks' errors tell, and why."""
+    rank, error = min(errors.items(), key=lambda item: (_is_consequence(item[1]), item[0]))
+    if _is_consequence(error):
+        return f"a rank is lost (rank {rank} says: {reason(error)})"
+    return f"rank {rank} is lost ({reason(error)})"
 
 
 def reason(error: BaseException) -> str:
@@ -97,5 +105,5 @@ def reason(error: BaseException) -> str:
 
 
 def _is_consequence(error: Exception) -> bool:
-    """Whether a rank failed because another had."""
-    return "RankFailed" in str(error)
+    """Whether a rank failed because another had: it was told so, or their connection broke."""
+    return any(sign in str(error) for sign in ("RankFailed", "gloo", "NCCL", "DistBackendError"))

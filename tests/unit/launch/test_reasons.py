@@ -46,3 +46,15 @@ def test_lines_are_taken_once_and_a_restart_is_known() -> None:
     assert not box.stopping()
     box.stop()
     assert box.stopping()
+
+
+@pytest.mark.parametrize(
+    ("errors", "line"),
+    [
+        ({0: "gloo/pair.cc Connection reset", 1: "its worker process has died."}, "rank 1 is lost (its process died)"),
+        ({0: "RankFailed: rank 2", 1: "RankFailed: rank 2", 2: "ValueError: no"}, "rank 2 is lost (ValueError: no)"),
+        ({1: "gloo: Connection reset"}, "a rank is lost (rank 1 says: gloo: Connection reset)"),
+    ],
+)
+def test_who_failed_first(errors: dict[int, str], line: str) -> None:
+    assert mailbox.who_is_lost({rank: RuntimeError(text) for rank, text in errors.items()}) == line
