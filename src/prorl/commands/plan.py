@@ -64,9 +64,13 @@ def refuse_too_large(plan: Run, size: Size, devices: int, memory: float) -> None
             text = ", ".join(map(str, changes))
             advice = f"set {text}" if not text.startswith("--") else f"use {text}"
         raise UserError(
-            f"phase {number} does not fit: {needed.peak / GB:.1f} GB while {half} on each of {devices} device"
+            f"phase {number} does not fit: {_gigabytes(needed.peak)} while {half} on each of {devices} device"
             f"{'s' * (devices > 1)}, which has {memory:g} GB (--device-memory); {advice}"
         )
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / GB:.2g} GB"
 
 
 def _limits(assumed: Assumptions, memory: float, found: Probe | None) -> Iterator[str]:
