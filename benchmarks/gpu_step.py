@@ -110,8 +110,7 @@ def generate_of(setting: Setting, model: Any, rows: int) -> Callable[[], int]:
 
     @torch.inference_mode()
     def draw() -> int:
-        with torch.autocast(setting.device.type, setting.case.dtype, enabled=setting.case.dtype != torch.float32):
-            output = model.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=settings)
+        output = model.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=settings)
         return output[:, setting.prompt :].numel()
 
     return draw

@@ -169,7 +169,7 @@ def test_what_is_enough(config: Config, capacity: float, expected: list[str]) ->
     assert all(str(change).startswith(start) for change, start in zip(changes[-1:], expected, strict=False))
     ranks = 1
     for change in changes:
-        config, _, ranks = fitting._changed(config, TINY, ranks, change)
+        config, ranks = fitting._changed(config, ranks, change)
     assert fitting.peak(config, TINY, ranks) <= capacity
 
 

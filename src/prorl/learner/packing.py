@@ -76,7 +76,6 @@ class Layout:
 class Pack:
     """A micro-batch of N tokens; T response tokens are trained, in the order of its rows."""
 
-    rows: tuple[Row, ...]
     tokens: Tensor
     """`[1 N]`."""
     positions: Tensor
@@ -163,7 +162,6 @@ def pack(rows: Sequence[Row], device: torch.device, kernel: Kernel | None = None
         return torch.from_numpy(np.concatenate(list(parts)).astype(dtype, copy=False)).to(device)
 
     return Pack(
-        rows=tuple(rows),
         tokens=tensor((piece.tokens for piece in ordered), np.int64)[None],
         positions=tensor((np.arange(piece.num_before, piece.num_keys) for piece in ordered), np.int64)[None],
         layout=_layout(buckets, device) if kernel is None else _varlen_layout(ordered, device, kernel),

@@ -35,35 +35,32 @@ def enough(config: Config, size: Size, ranks: int, capacity: float) -> list[Chan
         return []
     for option in SAVINGS:
         for change in SAVINGS[option](config, ranks):
-            if peak(*_changed(config, size, ranks, change)) <= capacity:
+            changed, more = _changed(config, ranks, change)
+            if peak(changed, size, more) <= capacity:
                 return [change]
     taken: list[Change] = []
     for option in SAVINGS:
         before = peak(config, size, ranks)
         for change in SAVINGS[option](config, ranks):
-            changed, _, more = _changed(config, size, ranks, change)
+            changed, more = _changed(config, ranks, change)
             if peak(changed, size, more) <= capacity:
                 return [*taken, change]
         values = list(SAVINGS[option](config, ranks))
         if option != "devices" and values:
-            changed, _, _ = _changed(config, size, ranks, values[-1])
+            changed, _ = _changed(config, ranks, values[-1])
             if peak(changed, size, ranks) < before:
                 config = changed
                 taken.append(values[-1])
     return None
 
 
-def _changed(config: Config, size: Size, ranks: int, change: Change) -> tuple[Config, Size, int]:
+def _changed(config: Config, ranks: int, change: Change) -> tuple[Config, int]:
     if change.option == "devices":
-        return config, size, int(change.value)
+        return config, int(change.value)
     section, _, name = change.option.partition(".")
-    sections: dict[str, Any] = {section: replace(vars_of(config, section), **{name: change.value})}
-    return replace(config, **sections), size, ranks
-
-
-def vars_of(config: Config, section: str) -> Any:
-    """A section of a recipe by its name."""
-    return {"learner": config.learner, "rollouts": config.rollouts, "optimizer": config.optimizer}[section]
+    options: Any = {"learner": config.learner, "rollouts": config.rollouts, "optimizer": config.optimizer}[section]
+    sections: dict[str, Any] = {section: replace(options, **{name: change.value})}
+    return replace(config, **sections), ranks
 
 
 def _checkpointing(config: Config, ranks: int) -> Iterator[Change]:
