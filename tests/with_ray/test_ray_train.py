@@ -149,7 +149,7 @@ def test_ctrl_c_saves_and_any_launcher_goes_on(cluster: dict[str, str], tmp_path
             "prorl: cluster.ranks = 9: the cluster has 3 CPUs and 0 GPUs on 1 node and holds 3 ranks of 1 CPU each; "
             "set cluster.ranks = 3, or start more nodes",
         ),
-        ('data.sources=[{source = "missing.jsonl"}]', "prorl: data.sources: no such file: missing.jsonl"),
+        ('data.sources=[{source = "missing.jsonl"}]', "prorl: data.sources: source = missing.jsonl: no such file"),
     ],
 )
 def test_refusals_are_one_line(cluster: dict[str, str], tmp_path: Path, override: str, line: str) -> None:
