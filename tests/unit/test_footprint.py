@@ -64,9 +64,10 @@ def test_one_device_by_hand() -> None:
 
 
 def test_four_devices_by_hand() -> None:
-    """State is shared; two layers and twice the outer weights are gathered, gradients of both in 2 and 4 bytes."""
+    """State is shared; two layers are gathered in 2 bytes and twice the outer weights in 4, and the gradients of both,
+    as they are and in 4 bytes."""
     found = footprint.footprint(SMALL, TINY, devices=4)
-    gathered = (2 * 500 + 2 * 2000) * 2 + (2 * 500 + 2000) * (2 + 4)
+    gathered = 2 * 500 * 2 + 2 * 2000 * 4 + 2 * 500 * (2 + 4) + 2000 * (4 + 4)
     expected = {"policy": 3000, "optimizer": 6000, "reference": 3000, "gradients": 3000, "gathered": gathered}
     assert {name: found.updating[name] for name in expected} == by_hand(expected)
     assert found.updating["engine"] == pytest.approx(1.02 * 6000)
@@ -159,7 +160,7 @@ def test_activations_against_what_an_update_keeps(dtype: torch.dtype) -> None:
         (replace(SMALL, learner=replace(SMALL.learner, activation_checkpointing=False)), 130e3, ["learner.activation"]),
         (SMALL, 108e3, ["learner.token_budget = 40"]),
         (SMALL, 82e3, ["optimizer.name = adamw_8bit"]),
-        (SMALL, 75e3, ["--devices"]),
+        (SMALL, 80e3, ["--devices"]),
     ],
 )
 def test_what_is_enough(config: Config, capacity: float, expected: list[str]) -> None:

@@ -19,22 +19,33 @@ from prorl.learner.computed import Computed, shapes
 def shard(module: nn.Module, *, device: torch.device, dtype: torch.dtype, on_host: bool = False) -> None:
     """Shard each decoder layer of `module`, then the rest of it; what is not on `device` yet is moved there.
 
-    Weights are gathered layer by layer in `dtype`, gradients are summed in float32. `on_host`: the shards wait in host
-    memory. The module's own forward must be the one that is called.
+    What is multiplied is gathered layer by layer in `dtype`. Norms, embedding and head are gathered in float32 and no
+    input is cast, so that autocast finds what it finds on one process: the residual stream in float32. Gradients are
+    summed in float32. `on_host`: the shards wait in host memory. The module's own forward must be the one that is
+    called.
     """
     if world() == 1:
         return
     mesh = init_device_mesh(device.type, (world(),))
-    precision = MixedPrecisionPolicy() if dtype == torch.float32 else MixedPrecisionPolicy(dtype, torch.float32)
+    exact = MixedPrecisionPolicy(cast_forward_inputs=False)
+    cast = MixedPrecisionPolicy(dtype, torch.float32, cast_forward_inputs=False)
     offload = CPUOffloadPolicy() if on_host and device.type != "cpu" else OffloadPolicy()
     for layers in [child for child in module.modules() if isinstance(child, nn.ModuleList)][:1]:
         for layer in layers:
-            fully_shard(layer, mesh=mesh, mp_policy=precision, offload_policy=offload)
-    fully_shard(module, mesh=mesh, mp_policy=precision, offload_policy=offload)
+            for norm in _norms(layer) if dtype != torch.float32 else ():
+                fully_shard(norm, mesh=mesh, mp_policy=exact, offload_policy=offload)
+            fully_shard(layer, mesh=mesh, mp_policy=cast, offload_policy=offload)
+    fully_shard(module, mesh=mesh, mp_policy=exact, offload_policy=offload)
     for name, buffer in module.named_buffers():
         if buffer.device != device:
             owner, _, last = name.rpartition(".")
             module.get_submodule(owner)._buffers[last] = buffer.to(device)
+
+
+def _norms(layer: nn.Module) -> list[nn.Module]:
+    """The parts of a layer whose own parameters are vectors only: autocast casts none of them."""
+    own = [(part, list(part.parameters(recurse=False))) for part in layer.modules()]
+    return [part for part, values in own if values and all(value.dim() == 1 for value in values)]
 
 
 def reshard(module: nn.Module) -> None:

@@ -91,13 +91,13 @@ def _working(config: Config, size: Size, ranks: int) -> dict[str, float]:
 
 
 def _gathered(size: Size) -> float:
-    """Whole weights and gradients of what FSDP2 has at hand: two layers, for the next is fetched early, and what
-    belongs to no layer, which stays gathered, the reference's too. Gradients are in the computing type and, on their
-    way to the other ranks, in float32."""
+    """Whole weights and gradients of what FSDP2 has at hand: two layers, for the next is fetched early, in the
+    computing type, and in float32 what belongs to no layer, which stays gathered, the reference's too. Gradients are in
+    their weight's type and, on their way to the other ranks, in float32."""
     outer, layers = outer_parameters(size), 2 * layer_parameters(size)
     if size.trained < size.parameters:
-        return (layers + outer) * size.itemsize
-    return (layers + 2 * outer) * size.itemsize + (layers + outer) * (size.itemsize + MASTER_BYTES)
+        return layers * size.itemsize + outer * MASTER_BYTES
+    return layers * (2 * size.itemsize + MASTER_BYTES) + outer * 4 * MASTER_BYTES
 
 
 def outer_parameters(size: Size) -> int:
