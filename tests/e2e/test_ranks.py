@@ -70,10 +70,12 @@ def test_two_ranks_that_recompute_their_activations_are_one(folder, one):
 def test_in_bfloat16_the_first_update_is_one_ranks(tmp_path):
     """Log-probs to float32's rounding, gradients to bfloat16's; later steps differ by what Adam makes of that."""
     recipe = RECIPE.replace("steps = 12", "steps = 1").replace("minibatch_prompts = 2", "minibatch_prompts = 4")
+    recipe = recipe.replace("patience = 1", "interval = 6").replace("min_delta = 1.0\n", "")
     (tmp_path / "tiny.toml").write_text(recipe.replace("every = 3", "every = 0") + 'dtype = "bfloat16"\n')
     single, double = (recorded(n, mode, tmp_path, mode) for n, mode in ((1, "record"), (2, "replay")))
     (expected,), (found,) = reproducible(single), reproducible(double)
-    assert found == pytest.approx(expected | {"grad_norm": pytest.approx(expected["grad_norm"], rel=1e-3)}, rel=1e-6)
+    assert found.pop("grad_norm") == pytest.approx(expected.pop("grad_norm"), rel=1e-3)
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("num_ranks", [1, 3])
