@@ -5,6 +5,8 @@
 For each seed the wall time, the resets, the means over levels with their intervals, the verdicts, the levels that were
 opened (the base does not solve them in 128 samples, the trained model mostly does in one) and those that diminished.
 A run that is in its folder already is read, not repeated; one that was stopped and resumed has no wall time in all.
+
+    python benchmarks/quickstart_seeds.py --seeds 0 --out runs/vllm --set rollouts.engine=vllm --name quickstart_vllm
 """
 
 import json
@@ -17,13 +19,13 @@ from typing import Any
 from record import finish, options_parser, run
 
 
-def measure(seed: int, folder: Path) -> dict[str, Any]:
+def measure(seed: int, folder: Path, settings: list[str]) -> dict[str, Any]:
     """One run, or the numbers of one that is there already."""
     seconds_file = folder / "wall_seconds.json"
     if not seconds_file.exists() and not (folder / "boundary.json").exists():
         start = time.time()
         command = [sys.executable, "-m", "prorl.cli", "train", "quickstart", "--out", str(folder)]
-        subprocess.run([*command, "--set", f"train.seed={seed}"], check=True)
+        subprocess.run([*command, *(f"--set={text}" for text in (f"train.seed={seed}", *settings))], check=True)
         seconds_file.write_text(json.dumps(time.time() - start))
     boundary = json.loads((folder / "boundary.json").read_text())
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -116,9 +118,11 @@ def main() -> None:
     parser = options_parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the runs")
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"), help="folder of the run folders")
+    parser.add_argument("--set", action="append", default=[], help="an option of the recipe, as of `prorl train`")
+    parser.add_argument("--name", default="quickstart", help="of the result file")
     options = parser.parse_args()
-    runs = [measure(seed, options.out / f"seed_{seed}") for seed in options.seeds]
-    finish(options, "quickstart", {"runs": runs}, markdown(runs))
+    runs = [measure(seed, options.out / f"seed_{seed}", options.set) for seed in options.seeds]
+    finish(options, options.name, {"settings": options.set, "runs": runs}, markdown(runs))
 
 
 if __name__ == "__main__":
