@@ -216,8 +216,10 @@ class VLLMEngine:
 
     def _step(self) -> list[RequestOutput]:
         """One token more for the batch; the requests that ended."""
+        generator = torch.get_rng_state()
         with self._watched.call("finish a step", STEP_SECONDS), self._compilation():
             ended = [output for output in self._engine.step() if output.finished]
+        torch.set_rng_state(generator)  # drawn from in vain: every request has its own
         self._steps_without_end = 0 if ended else self._steps_without_end + 1
         # The oldest request in the batch gains a token a step, so it has ended long before.
         if self._steps_without_end > 1000 + 4 * self._max_length:
