@@ -3,7 +3,6 @@
 import copy
 import importlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,15 +72,11 @@ class Size:
 
 
 def resolve_device(options: config.Model) -> torch.device:
-    """UserError where there is no GPU, or fewer than ranks on this machine."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if options.device == "cpu" or (options.device == "auto" and not gpus):
-        return torch.device("cpu")
-    if not gpus:
+    if options.device == "cuda" and not torch.cuda.is_available():
         raise UserError("model.device = cuda: this machine has no CUDA device; use auto or cpu")
-    if (ranks := int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > gpus:
-        raise UserError(f"{ranks} ranks on a machine with {gpus} GPU{'s' * (gpus > 1)}: a rank needs one; start {gpus}")
-    return torch.device("cuda")
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(options.device)
 
 
 def resolve_dtype(options: config.Model, device: torch.device) -> torch.dtype:
