@@ -1,16 +1,20 @@
-"""What all ranks of a run must have alike beside the recipe: the software, and what the data files hold.
+"""What all ranks of a run must have alike beside the recipe: software, contents of data files; and what not: GPUs.
 
 Ranks draw the same prompts, each from its own copy of the data, and share their rollouts. Files that differ between
 machines would train on another stream than any of them tells of.
 """
 
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from prorl import __version__, distributed
+import torch
+
+from prorl import __version__, distributed, models
 from prorl.config import Run
 from prorl.durable import sha256
+from prorl.errors import UserError
 from prorl.prompts.sources import is_missing
 from prorl.prompts.suites import SUITES
 
@@ -22,6 +26,22 @@ def refuse_unlike(run: Run) -> None:
     software = "\n".join([f"prorl {__version__}", *(f"{name} {version(name)}" for name in ("torch", "transformers"))])
     distributed.refuse_differences("software", software)
     distributed.refuse_differences("data file", "\n".join(distributed.each(lambda: list(_contents(run)))))
+    refuse_shared_gpu(distributed.gather(distributed.each(lambda: _gpu(run))))
+
+
+def refuse_shared_gpu(gpus: Sequence[str]) -> None:
+    """UserError where two ranks have the same GPU; empty is the name of none."""
+    for rank, gpu in enumerate(gpus):
+        if gpu and gpu in gpus[:rank]:
+            both = f"ranks {gpus.index(gpu)} and {rank} have the same GPU ({gpu})"
+            raise UserError(f"{both}: a rank needs its own; start as many ranks on a node as it has GPUs")
+
+
+def _gpu(run: Run) -> str:
+    """Node and identity of the GPU that this rank computes on."""
+    if models.resolve_device(run.model).type == "cpu":
+        return ""
+    return f"{platform.node()} {torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
 def _contents(run: Run) -> Iterator[str]:
