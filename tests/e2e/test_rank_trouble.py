@@ -95,6 +95,7 @@ def test_a_data_file_that_differs_is_refused(folder):
     assert not (folder / "out").exists()
 
 
+@pytest.mark.thorough
 def test_another_version_on_one_rank_is_refused(folder):
     arguments = ("train", folder / "tiny.toml", "--out", folder / "out")
     ranks = start_two(*arguments, folders=(folder, folder), unlike="import prorl; prorl.__version__ = '0.0'")

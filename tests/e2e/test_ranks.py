@@ -78,7 +78,7 @@ def test_in_bfloat16_the_first_update_is_one_ranks(tmp_path):
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
-@pytest.mark.parametrize("num_ranks", [1, 3])
+@pytest.mark.parametrize("num_ranks", [1, pytest.param(3, marks=pytest.mark.thorough)])
 def test_a_checkpoint_of_two_ranks_goes_on_with_another_number(folder, one, half, num_ranks):
     out = f"resumed-{num_ranks}"
     shutil.copytree(half, folder / out)
@@ -101,6 +101,7 @@ def test_transformers_reads_the_policy_that_two_ranks_wrote(one, half):
     assert all((found[name] == value).all() for name, value in expected.items())
 
 
+@pytest.mark.thorough
 def test_live_runs_agree_at_the_first_step_and_in_their_resets(folder):
     outs = []
     for num_ranks in (1, 2):

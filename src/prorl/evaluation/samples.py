@@ -118,13 +118,13 @@ class SampleStore:
             raise
 
     def _open(self, stream: Stream, problems: Mapping[str, str]) -> None:
-        is_new = not self.path.exists() or not self.path.stat().st_size
         try:
             self._database = sqlite3.connect(self.path, isolation_level=None)
         except sqlite3.Error as error:
             raise unusable(self.path, error) from None
         try:
-            if is_new:
+            # SQLite's word, not the file's size: it first takes back what a process did not live to commit.
+            if self._database.execute("PRAGMA page_count").fetchone() == (0,):
                 self._create(stream)
             check_store(self._database, self.path, stream.settings)
             known = self._known(problems)

@@ -1,6 +1,8 @@
 """The sample store: what goes in comes out, once; what is not such a store is refused."""
 
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -143,6 +145,27 @@ def test_what_is_no_store_is_refused_in_one_line_and_left_alone(tmp_path, name):
         with pytest.raises(UserError, match=message):
             list(read_samples(path, ["p/0"]))
     assert path.read_bytes() == before
+
+
+KILLED_WHILE_IT_CREATES = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.executescript("PRAGMA cache_size = 1; BEGIN; CREATE TABLE stream (settings TEXT);")
+for _ in range(50):
+    database.execute("INSERT INTO stream VALUES (?)", ("x" * 5000,))
+os._exit(9)
+"""
+
+
+def test_a_store_whose_creation_was_killed_is_created_anew(tmp_path):
+    """The file has pages that were never committed: SQLite takes them back when the file is next looked into."""
+    path = tmp_path / STREAM.file_name
+    assert subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_CREATES, path], check=False).returncode == 9
+    assert path.stat().st_size > 0
+    assert path.with_name(path.name + "-journal").stat().st_size > 0
+    with SampleStore(tmp_path, STREAM, PROBLEMS) as store:
+        store.add([("p/0", sample(0))])
+    assert [len(found) for _, found in read_samples(path, ["p/0", "p/1"])] == [1, 0]
 
 
 def test_reading_what_is_not_there(tmp_path):
