@@ -17,9 +17,12 @@ from typing import Any
 
 from record import finish, options_parser, run, whole_number
 
+from prorl.errors import UserError
+
 SETTINGS = (
     "evaluation.boundary_samples=0",
     "evaluation.every=0",
+    "reset.patience=0",
     "model.threads=1",
     "train.tensorboard=false",
     "train.checkpoint_every=0",
@@ -35,7 +38,9 @@ def steps_of(ranks: int, num_steps: int, folder: Path) -> list[dict[str, Any]]:
         python += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     settings = (*SETTINGS, f"train.steps={num_steps + COLD}")
     command = [*python, "-m", "prorl.cli", "train", "quickstart", "--out", str(folder)]
-    subprocess.run([*command, *(f"--set={text}" for text in settings)], check=True, capture_output=True)
+    done = subprocess.run([*command, *(f"--set={text}" for text in settings)], stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise UserError(f"{ranks} ranks ended with exit code {done.returncode}")
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][COLD:]
 
 
